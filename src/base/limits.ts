@@ -1,0 +1,87 @@
+/**
+ * All limits in one place (R9): what is bounded, by how much, and why. Limits that depend on a
+ * set's settings are computed here too, so that nobody computes them twice.
+ */
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
+export const TIB = 1024 * GIB;
+
+/** Blocks of presence and dirty maps. */
+export const MAP_BLOCK_BYTES = 4 * KIB;
+
+/** The largest host request; what NBD clients take for granted. */
+export const REQUEST_BYTES_MAX = 32 * MIB;
+
+/** Payload of one record; a longer host request becomes several records. */
+export const RECORD_PAYLOAD_BYTES_MAX = 1 * MIB;
+
+/** One volume; sparse files on the usual Linux file systems end a little above this. */
+export const VOLUME_BYTES_MAX = 8 * TIB;
+
+/** Volumes in one image set: their sequence is shared, so they also share its speed. */
+export const VOLUMES_MAX = 64;
+
+/** Journal sizes (`--journal-size`). */
+export const JOURNAL_BYTES_DEFAULT = 1 * GIB;
+export const JOURNAL_SEGMENTS_MIN = 4;
+export const SEGMENT_BYTES_MIN = 32 * MIB;
+export const SEGMENT_BYTES_MAX = 64 * MIB;
+export const JOURNAL_BYTES_MIN = JOURNAL_SEGMENTS_MIN * SEGMENT_BYTES_MIN;
+export const JOURNAL_BYTES_MAX = 1 * TIB;
+
+/** Room that host records never take, so that a set can always seal its epoch. */
+export const SEAL_RESERVE_BYTES = 4 * KIB;
+
+/** Without any FLUSH, records are synced after this much time or this many bytes (R3). */
+export const SYNC_INTERVAL_MS = 50;
+export const SYNC_BYTES = 8 * MIB;
+
+/** Payload bytes of writes that are not in the images yet; past it, hosts are slowed. */
+export const OVERLAY_BYTES = 64 * MIB;
+
+/** The applier starts when this much waits, or when the set has been quiet for a moment. */
+export const APPLY_BYTES = 8 * MIB;
+export const APPLY_IDLE_MS = 200;
+
+/** Names of sets, volumes and marks. */
+export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** The longest name of a mark, in bytes of UTF-8. */
+export const MARK_NAME_BYTES_MAX = 255;
+
+/** One range of a copy or of an on-demand fetch. */
+export const COPY_RANGE_BYTES = 1 * MIB;
+
+/** What a sender may have on its way, unacknowledged, before it waits (credits). */
+export const LINK_CREDIT_BYTES = 16 * MIB;
+
+/** One frame of the link: its largest body, records and ranges included. */
+export const FRAME_BODY_BYTES_MAX = 4 * MIB;
+
+/** The size of one group of records that the sender takes from the journal at once. */
+export const SEND_BATCH_BYTES = 256 * KIB;
+
+/** Sizes of one set's journal, chosen at creation and kept in set.json. */
+export interface JournalSizes {
+  /** Size of one segment file. */
+  readonly segmentBytes: number;
+  /** How many segments there may be, spares included. */
+  readonly segmentsMax: number;
+  /** Payload of one record. */
+  readonly recordPayloadBytesMax: number;
+  /** The largest host request. */
+  readonly requestBytesMax: number;
+}
+
+/** The sizes for a journal of about `capacityBytes`. */
+export function journalSizesFor(capacityBytes: number): JournalSizes {
+  const segmentBytes = capacityBytes >= 16 * SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX : SEGMENT_BYTES_MIN;
+  return {
+    segmentBytes,
+    segmentsMax: Math.max(JOURNAL_SEGMENTS_MIN, Math.floor(capacityBytes / segmentBytes)),
+    recordPayloadBytesMax: RECORD_PAYLOAD_BYTES_MAX,
+    requestBytesMax: REQUEST_BYTES_MAX,
+  };
+}

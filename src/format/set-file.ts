@@ -1,0 +1,161 @@
+/**
+ * set.json: who an image set is. Text for the eye, replaced as a whole, with a checksum over its
+ * exact bytes: `"checksum"` holds the CRC-32, in eight hexadecimal digits, of the file with those
+ * digits as zeroes.
+ */
+import * as z from 'zod/mini';
+import { checksum } from '../base/checksum.ts';
+import { RcopyError, messageOf } from '../base/errors.ts';
+import type { GroupId, MigrationId, PairId, SetId } from '../base/ids.ts';
+import { unknownVersion } from './segment.ts';
+
+export const SET_FILE_FORMAT = 'rcopy image set';
+export const SET_FILE_VERSION = 1;
+const NO_CHECKSUM = '00000000';
+
+const wholeNumber = z.number().check(z.int(), z.minimum(0));
+const hex = /^[0-9a-f]{32}$/;
+const id = <T extends string>() =>
+  z.custom<T>((value) => typeof value === 'string' && hex.test(value), 'not an identifier');
+const setId = id<SetId>();
+const migrationId = id<MigrationId>();
+
+/** Another image set: who it is, and where it was when last heard of, as the user typed it. */
+const peer = z.strictObject({ setId, name: z.string(), address: z.string() });
+
+const provenPosition = z.strictObject({
+  epoch: wholeNumber,
+  sequence: wholeNumber,
+  chain: wholeNumber,
+});
+
+const pair = z.strictObject({
+  id: id<PairId>(),
+  /** The secondary on a primary, the primary on a secondary. */
+  peer,
+  ack: z.enum(['local', 'remote']),
+  state: z.enum(['copying', 'paired', 'split', 'suspended', 'takeover']),
+  /** Why it is suspended; empty otherwise. */
+  reason: z.string(),
+  /** On a primary that copies: the place from which records go on. */
+  copyBase: z.nullable(provenPosition),
+});
+
+const volume = z.strictObject({ name: z.string(), sizeBytes: wholeNumber });
+
+const seal = z.strictObject({
+  epoch: wholeNumber,
+  /** N: the sequence number with which the successor begins. */
+  nextSequence: wholeNumber,
+  successor: peer,
+  migrationId,
+  /** The whole seal record, in hexadecimal: asked again, the set gives the same one. */
+  record: z.string(),
+});
+
+/** What A handed to B with the seal: the management information of claims 1, 3 and 7. */
+const handover = z.strictObject({
+  epoch: wholeNumber,
+  nextSequence: wholeNumber,
+  /** The lowest number that C had not yet made durable. */
+  journalCursor: wholeNumber,
+  sealRecord: z.string(),
+});
+
+const migration = z.strictObject({
+  id: migrationId,
+  side: z.enum(['source', 'target']),
+  mode: z.enum(['drain', 'handoff', 'bitmap']),
+  copy: z.enum(['post', 'pre']),
+  state: z.enum(['prepared', 'switching', 'copying', 'done', 'aborted']),
+  source: peer,
+  target: peer,
+  secondary: peer,
+  /** The pair that moves with the volumes. */
+  pair: z.nullable(z.strictObject({ id: id<PairId>(), ack: z.enum(['local', 'remote']) })),
+  handover: z.nullable(handover),
+  /** Why it was aborted; empty otherwise. */
+  reason: z.string(),
+});
+
+const setFile = z.strictObject({
+  format: z.literal(SET_FILE_FORMAT),
+  version: z.literal(SET_FILE_VERSION),
+  setId,
+  /** Who the set was when it was created; a fresh identity comes with a fresh journal. */
+  groupId: id<GroupId>(),
+  name: z.string(),
+  /** Inode number of the journal folder: tells the set from a copy of its files. */
+  home: z.string(),
+  role: z.enum(['primary', 'secondary', 'target', 'retired']),
+  /** The epoch that this set writes or follows; 0 when it was never written. */
+  epoch: wholeNumber,
+  volumes: z.array(volume),
+  journal: z.strictObject({
+    segmentBytes: wholeNumber,
+    segmentsMax: wholeNumber,
+    recordPayloadBytesMax: wholeNumber,
+    requestBytesMax: wholeNumber,
+    whenFull: z.enum(['slow']),
+  }),
+  pair: z.nullable(pair),
+  seal: z.nullable(seal),
+  migration: z.nullable(migration),
+  /** Migrations that were aborted: a late request under such an id is refused. */
+  abortedMigrations: z.array(migrationId),
+  /** Maps that must exist, by file name in maps/. */
+  maps: z.array(z.string()),
+});
+
+export type SetFile = z.infer<typeof setFile>;
+export type PeerIdentity = z.infer<typeof peer>;
+export type PairEntry = z.infer<typeof pair>;
+export type SealEntry = z.infer<typeof seal>;
+export type HandoverEntry = z.infer<typeof handover>;
+export type MigrationEntry = z.infer<typeof migration>;
+export type VolumeEntry = z.infer<typeof volume>;
+
+const CHECKSUM_LINE = /("checksum": ")([0-9a-f]{8})("\n}\n)$/;
+
+/** The file's exact text. */
+export function encodeSetFile(content: SetFile): Buffer {
+  const text = `${JSON.stringify({ ...content, checksum: NO_CHECKSUM }, undefined, 2)}\n`;
+  const sum = checksum(Buffer.from(text, 'utf8')).toString(16).padStart(8, '0');
+  return Buffer.from(text.replace(CHECKSUM_LINE, `$1${sum}$3`), 'utf8');
+}
+
+/** Reads and checks set.json. Throws `E_DAMAGED` or `E_VERSION`, naming `path`. */
+export function decodeSetFile(path: string, bytes: Uint8Array): SetFile {
+  const text = Buffer.from(bytes).toString('utf8');
+  const stated = CHECKSUM_LINE.exec(text)?.[2];
+  const parsed = parseText(path, text);
+  const { version, format } = parsed;
+  if (format === SET_FILE_FORMAT && typeof version === 'number' && version > SET_FILE_VERSION) {
+    throw unknownVersion(path, version);
+  }
+  const zeroed = Buffer.from(text.replace(CHECKSUM_LINE, `$1${NO_CHECKSUM}$3`), 'utf8');
+  if (stated === undefined || checksum(zeroed) !== Number.parseInt(stated, 16)) {
+    throw damaged(path, 'its checksum does not match');
+  }
+  if (!Buffer.from(text, 'utf8').equals(Buffer.from(bytes))) throw damaged(path, 'it is not UTF-8');
+  const { checksum: _, ...content } = parsed;
+  const result = setFile.safeParse(content);
+  if (!result.success) throw damaged(path, z.prettifyError(result.error));
+  return result.data;
+}
+
+function parseText(path: string, text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch (error) {
+    throw damaged(path, messageOf(error));
+  }
+  throw damaged(path, 'it is not a JSON object');
+}
+
+function damaged(path: string, reason: string): RcopyError {
+  return new RcopyError('E_DAMAGED', `${path} at offset 0: ${reason}`, {
+    hint: 'set.json is never edited by hand; restore it, or take the data from the pair',
+  });
+}

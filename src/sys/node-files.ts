@@ -1,0 +1,220 @@
+/** The real file system behind {@link FileSystem}. */
+import {
+  close,
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+  writevSync,
+} from 'node:fs';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { ensureDirSync, removeSync } from 'fs-extra/esm';
+import { isZero, roundUp } from '../base/bytes.ts';
+import type { Extent } from '../base/extent.ts';
+import { KIB, MIB } from '../base/limits.ts';
+import type { FileHandle, FileLock, FileStatus, FileSystem, OpenMode } from './files.ts';
+import { lockDescriptor, punchHole, seekExtent } from './node-native.ts';
+import { systemError } from './system-error.ts';
+
+const OPEN_FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as const;
+
+/** IOV_MAX of Linux and of the BSDs: the most parts that one writev takes. */
+const WRITE_PARTS_MAX = 1024;
+
+/** How finely, and how far at a time, holes are looked for by reading. */
+const SCAN_PIECE_BYTES = 64 * KIB;
+const SCAN_BYTES_MAX = 8 * MIB;
+
+/** Source of all zeroes that are written; nobody writes into it. */
+const ZEROES = Buffer.alloc(MIB);
+
+const syncData = promisify(fdatasync);
+const syncAll = promisify(fsync);
+const closeLater = promisify(close);
+
+/** Files of the machine that this process runs on. */
+export const nodeFiles: FileSystem = {
+  open: (path, mode) => new NodeFileHandle(path, mode),
+  status: statusOf,
+  list: (path) => readdirSync(path).toSorted(),
+  makeFolder: (path) => ensureDirSync(path),
+  rename: (from, to) => renameSync(from, to),
+  remove: (path) => removeSync(path),
+  syncFolder,
+  tryLock,
+  resolve: (path) => resolve(path),
+};
+
+class NodeFileHandle implements FileHandle {
+  readonly path: string;
+  private readonly openDescriptor: number;
+  private closed = false;
+  private syncsRunning = 0;
+
+  constructor(path: string, mode: OpenMode) {
+    this.path = path;
+    this.openDescriptor = openSync(path, OPEN_FLAGS[mode]);
+  }
+
+  read(target: Uint8Array, position: number): number {
+    const descriptor = this.descriptor();
+    let done = 0;
+    while (done < target.length) {
+      const count = readSync(descriptor, target, done, target.length - done, position + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  }
+
+  write(parts: readonly Uint8Array[], position: number): void {
+    const descriptor = this.descriptor();
+    let pending = parts.filter((part) => part.length > 0);
+    let offset = position;
+    while (pending.length > 0) {
+      const written = writeSome(descriptor, pending.slice(0, WRITE_PARTS_MAX), offset);
+      if (written === 0) throw systemError('EIO', `nothing could be written, write ${this.path}`);
+      offset += written;
+      pending = partsBehind(pending, written);
+    }
+  }
+
+  zero(position: number, length: number, keepAllocated: boolean): void {
+    const descriptor = this.descriptor();
+    const end = position + length;
+    if (end > this.size()) throw systemError('EINVAL', `range beyond the end, zero ${this.path}`);
+    if (length === 0) return;
+    if (!keepAllocated && punchHole(descriptor, position, length)) return;
+    for (let offset = position; offset < end; offset += ZEROES.length) {
+      this.write([ZEROES.subarray(0, Math.min(ZEROES.length, end - offset))], offset);
+    }
+  }
+
+  nextExtent(position: number, end: number): Extent {
+    return seekExtent(this.descriptor(), position, end) ?? this.scanExtent(position, end);
+  }
+
+  size(): number {
+    return fstatSync(this.descriptor()).size;
+  }
+
+  setSize(bytes: number): void {
+    ftruncateSync(this.descriptor(), bytes);
+  }
+
+  async sync(): Promise<void> {
+    const descriptor = this.descriptor();
+    this.syncsRunning += 1;
+    try {
+      await syncData(descriptor);
+    } finally {
+      this.syncsRunning -= 1;
+      if (this.closed && this.syncsRunning === 0) await closeLater(descriptor);
+    }
+  }
+
+  /**
+   * A sync that still runs keeps the descriptor until it is through: its number could go to
+   * another file in between, and the sync would report on that one.
+   */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (this.syncsRunning === 0) closeSync(this.openDescriptor);
+  }
+
+  /** Throws after a close, since the number may belong to another file by now. */
+  private descriptor(): number {
+    if (this.closed) throw systemError('EBADF', `file is closed, ${this.path}`);
+    return this.openDescriptor;
+  }
+
+  /** Finds holes by reading; one call looks at no more than {@link SCAN_BYTES_MAX}. */
+  private scanExtent(position: number, end: number): Extent {
+    const limit = Math.min(end, position + SCAN_BYTES_MAX);
+    const piece = Buffer.allocUnsafe(SCAN_PIECE_BYTES);
+    let data: boolean | undefined;
+    let offset = position;
+    while (offset < limit) {
+      const pieceEnd = Math.min(limit, roundUp(offset + 1, SCAN_PIECE_BYTES));
+      const count = this.read(piece.subarray(0, pieceEnd - offset), offset);
+      const pieceHasData = !isZero(piece.subarray(0, count));
+      data ??= pieceHasData;
+      if (pieceHasData !== data) break;
+      offset = pieceEnd;
+    }
+    return { offset: position, length: offset - position, data: data ?? false };
+  }
+}
+
+/** One system call; a single part needs no vector. */
+function writeSome(descriptor: number, parts: readonly Uint8Array[], position: number): number {
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) {
+    return writeSync(descriptor, first, 0, first.length, position);
+  }
+  return writevSync(descriptor, parts, position);
+}
+
+/** What of `parts` is left when their first `written` bytes are through. */
+function partsBehind(parts: readonly Uint8Array[], written: number): Uint8Array[] {
+  let skipped = 0;
+  let index = 0;
+  for (; index < parts.length; index++) {
+    const length = parts[index]?.length ?? 0;
+    if (skipped + length > written) break;
+    skipped += length;
+  }
+  const [cut, ...rest] = parts.slice(index);
+  return cut === undefined ? [] : [cut.subarray(written - skipped), ...rest];
+}
+
+function statusOf(path: string): FileStatus | undefined {
+  const status = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (status === undefined) return undefined;
+  let kind: FileStatus['kind'] = 'other';
+  if (status.isFile()) kind = 'file';
+  if (status.isDirectory()) kind = 'folder';
+  return { kind, sizeBytes: Number(status.size), inode: String(status.ino) };
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await syncAll(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function tryLock(path: string): FileLock | undefined {
+  const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o666);
+  let locked = false;
+  try {
+    locked = lockDescriptor(descriptor);
+  } finally {
+    if (!locked) closeSync(descriptor);
+  }
+  return locked ? lockOn(descriptor) : undefined;
+}
+
+/** The lock goes with its descriptor. */
+function lockOn(descriptor: number): FileLock {
+  let released = false;
+  return {
+    release() {
+      if (released) return;
+      released = true;
+      closeSync(descriptor);
+    },
+  };
+}
