@@ -15,6 +15,7 @@ import {
   writeSync,
   writevSync,
 } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { ensureDirSync, removeSync } from 'fs-extra/esm';
@@ -23,7 +24,7 @@ import type { Extent } from '../base/extent.ts';
 import { KIB, MIB } from '../base/limits.ts';
 import type { FileHandle, FileLock, FileStatus, FileSystem, OpenMode } from './files.ts';
 import { lockDescriptor, punchHole, seekExtent } from './node-native.ts';
-import { systemError } from './system-error.ts';
+import { systemCode, systemError } from './system-error.ts';
 
 const OPEN_FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as const;
 
@@ -179,12 +180,22 @@ function partsBehind(parts: readonly Uint8Array[], written: number): Uint8Array[
 }
 
 function statusOf(path: string): FileStatus | undefined {
-  const status = statSync(path, { bigint: true, throwIfNoEntry: false });
+  const status = statOf(path);
   if (status === undefined) return undefined;
   let kind: FileStatus['kind'] = 'other';
   if (status.isFile()) kind = 'file';
   if (status.isDirectory()) kind = 'folder';
   return { kind, sizeBytes: Number(status.size), inode: String(status.ino) };
+}
+
+function statOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    // A file stands where a folder would have to be: there is nothing below it either.
+    if (systemCode(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 async function syncFolder(path: string): Promise<void> {
