@@ -1,0 +1,17 @@
+// Runs before each test file: takes away what differs between machines and terminals.
+import { Console } from 'node:console';
+
+// jest's own console does not write to process.stdout, which is where tests capture output.
+globalThis.console = new Console(process.stdout, process.stderr);
+
+// Colours, widths and settings of whoever runs the tests must not show in what they compare.
+process.env['NO_COLOR'] = '1';
+process.env['OCLIF_COLUMNS'] = '100';
+delete process.env['FORCE_COLOR'];
+delete process.env['DEBUG'];
+for (const name of Object.keys(process.env)) {
+  if (name.startsWith('RCOPY_')) delete process.env[name];
+}
+
+// Under NODE_ENV=test oclif would look for a TypeScript compiler that it does not know.
+(globalThis as { oclif?: { enableAutoTranspile: boolean } }).oclif = { enableAutoTranspile: false };
