@@ -7,8 +7,6 @@ import { constants } from 'node:os';
 import type { Extent } from '../base/extent.ts';
 import { systemCode } from './system-error.ts';
 
-const require = createRequire(import.meta.url);
-
 /** What is used of fs-native-extensions, which ships no types. */
 interface NativeExtensions {
   /** An open-file-description lock on the whole file; false when another descriptor has it. */
@@ -24,6 +22,15 @@ interface ForeignFunctions {
   sizeof(type: string): number;
 }
 
+interface Packages {
+  'fs-native-extensions': NativeExtensions;
+  koffi: ForeignFunctions;
+}
+
+const load: <Name extends keyof Packages>(name: Name) => Packages[Name] = createRequire(
+  import.meta.url,
+);
+
 type Seek = (descriptor: number, offset: number, whence: number) => number;
 
 /** Linux' numbers, the same on every architecture. */
@@ -33,10 +40,8 @@ const SEEK_HOLE = 4;
 let extensions: NativeExtensions | undefined;
 
 function nativeExtensions(): NativeExtensions {
-  if (extensions !== undefined) return extensions;
-  const loaded: NativeExtensions = require('fs-native-extensions');
-  extensions = loaded;
-  return loaded;
+  extensions ??= load('fs-native-extensions');
+  return extensions;
 }
 
 /** Locks the file behind a descriptor; the lock goes with the descriptor or its process. */
@@ -69,7 +74,7 @@ let seeker: Seeker | null | undefined;
 function loadSeeker(): Seeker | null {
   if (process.platform !== 'linux') return null;
   try {
-    const foreign: ForeignFunctions = require('koffi');
+    const foreign = load('koffi');
     // Where long has 32 bits, so has this lseek's offset: too few for a volume.
     if (foreign.sizeof('long') !== 8) return null;
     const seek = foreign.load(null).func('long lseek(int, long, int)');
