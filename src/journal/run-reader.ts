@@ -1,0 +1,126 @@
+/**
+ * Reads a run's records in order, from a number on, across its segments, checking each one and
+ * its place in the chain. Never passes the number that it is told to stop at.
+ */
+import { RcopyError } from '../base/errors.ts';
+import { isNumbered } from '../format/record.ts';
+import type { WholeRecord } from '../format/record.ts';
+import { decodeRebase } from '../format/control-records.ts';
+import { SEGMENT_HEADER_BYTES, decodeSegmentHeader } from '../format/segment.ts';
+import type { FileHandle } from '../sys/files.ts';
+import { RecordReader } from './record-reader.ts';
+import type { Run } from './run.ts';
+import type { SegmentStore } from './segment-store.ts';
+
+export class RunReader {
+  /** The number that the next numbered record must have. */
+  sequence = 0;
+  /** The chain value that the next record must carry. */
+  chain = 0;
+  private readonly run: Run;
+  private readonly store: SegmentStore;
+  private segmentFirst = -1;
+  private handle: FileHandle | undefined;
+  private records: RecordReader | undefined;
+
+  /** Stands before record `sequence` (before the head, when that is where the run begins). */
+  constructor(run: Run, store: SegmentStore, sequence: number) {
+    this.run = run;
+    this.store = store;
+    const segment = run.segments.findLast((candidate) => candidate.firstSequence <= sequence);
+    if (!segment) return;
+    this.enter(segment.firstSequence);
+    while (this.sequence < sequence && this.step(sequence - 1)) {
+      // Each step passes one record.
+    }
+  }
+
+  /**
+   * The next record whose position is at most `limit` (a seal's position is N), or undefined when
+   * there is none yet. Throws `E_DAMAGED` with file and offset when a record that should be there
+   * is not.
+   */
+  next(limit: number): WholeRecord | undefined {
+    return this.step(limit);
+  }
+
+  close(): void {
+    this.handle?.close();
+    this.handle = undefined;
+    this.records = undefined;
+  }
+
+  private step(limit: number): WholeRecord | undefined {
+    for (;;) {
+      if (!this.records) {
+        const first = this.run.segments[0];
+        if (!first) return undefined;
+        this.enter(first.firstSequence);
+      }
+      const following = this.run.segments.find(
+        (candidate) => candidate.firstSequence > this.segmentFirst,
+      );
+      if (following?.firstSequence !== this.sequence) break;
+      this.enter(following.firstSequence);
+    }
+    if (this.sequence > limit) return this.stepHead();
+    return this.take();
+  }
+
+  /** The head of a run has no number of its own: it is durable before anything in the run. */
+  private stepHead(): WholeRecord | undefined {
+    if (this.records?.offset !== SEGMENT_HEADER_BYTES) return undefined;
+    const peek = this.records.peek();
+    const isHead = peek.found === 'record' && !isNumbered(peek.record.header.kind);
+    return isHead && peek.record.header.kind !== 'seal' ? this.take() : undefined;
+  }
+
+  private take(): WholeRecord | undefined {
+    const { records } = this;
+    if (!records) return undefined;
+    const peek = records.peek();
+    if (peek.found !== 'record') {
+      throw this.damage('reason' in peek ? peek.reason : `found ${peek.found}`);
+    }
+    const { record } = peek;
+    const { header } = record;
+    if (
+      header.epoch !== this.run.epoch ||
+      header.sequence !== this.sequence ||
+      header.chain !== this.chain
+    ) {
+      throw this.damage('another record stands there');
+    }
+    records.skip(record.bytes.length);
+    this.chain = header.kind === 'rebase' ? decodeRebase(record.payload).base.chain : header.ownChain;
+    if (isNumbered(header.kind)) this.sequence += 1;
+    return record;
+  }
+
+  private enter(firstSequence: number): void {
+    this.close();
+    const path = this.run.segmentPath(firstSequence);
+    const handle = this.store.files.open(path, 'read', 'JOURNAL:READ-OPEN');
+    this.handle = handle;
+    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    const got = handle.read(bytes, 0, 'JOURNAL:READ');
+    const check = decodeSegmentHeader(bytes.subarray(0, got));
+    this.segmentFirst = firstSequence;
+    this.sequence = firstSequence;
+    this.records = new RecordReader(handle, SEGMENT_HEADER_BYTES, 'JOURNAL:READ');
+    if (check.found !== 'header' || check.header.firstSequence !== firstSequence) {
+      throw this.damage('reason' in check ? check.reason : 'its header is another segment’s');
+    }
+    this.chain = check.header.chain;
+  }
+
+  private damage(reason: string): RcopyError {
+    const path = this.run.segmentPath(this.segmentFirst);
+    const offset = this.records?.offset ?? 0;
+    return new RcopyError(
+      'E_DAMAGED',
+      `${path} at offset ${offset}: record ${this.sequence} of epoch ${this.run.epoch}: ${reason}`,
+      { hint: 'run `rcopy verify` on this set, and on its pair: take the data from the good one' },
+    );
+  }
+}

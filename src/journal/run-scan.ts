@@ -1,0 +1,302 @@
+/**
+ * Scanning one run of a journal after a start: which records are there, where durable ends, what
+ * is torn, what is damage. Decides by the table in recovery.ts; changes nothing on disk.
+ */
+import { join } from 'node:path';
+import { RcopyError } from '../base/errors.ts';
+import type { SetId } from '../base/ids.ts';
+import { RECORD_ALIGNMENT, decodeRecordHeader, isNumbered, recordBytes } from '../format/record.ts';
+import type { WholeRecord } from '../format/record.ts';
+import { decodeRebase } from '../format/control-records.ts';
+import { SEGMENT_HEADER_BYTES, decodeSegmentHeader, segmentName, unknownVersion } from '../format/segment.ts';
+import type { SegmentHeader } from '../format/segment.ts';
+import type { FileSystem } from '../sys/files.ts';
+import { RecordReader } from './record-reader.ts';
+import type { Peek } from './record-reader.ts';
+import { recoveryRow } from './recovery.ts';
+import type { Found } from './recovery.ts';
+import type { RunIdentity } from './types.ts';
+
+/** A place in a run's files. */
+export interface Place {
+  /** Index into the run's segments. */
+  readonly segment: number;
+  readonly offset: number;
+  /** The number expected there, and the chain value that it must carry. */
+  readonly sequence: number;
+  readonly chain: number;
+}
+
+export interface RunScan {
+  readonly identity: RunIdentity;
+  /** Behind the last record of the last whole host request. */
+  readonly end: Place;
+  /** Behind the last record that is known to be durable. */
+  readonly durableEnd: Place;
+  /** The highest number known to be durable. */
+  readonly durable: number;
+  readonly head: WholeRecord | undefined;
+  readonly seal: WholeRecord | undefined;
+  /** What people should know: a torn tail that was cut, and why. */
+  readonly notices: readonly string[];
+}
+
+export interface ScanInput {
+  readonly files: FileSystem;
+  readonly folder: string;
+  readonly epoch: number;
+  /** First sequence numbers of the run's segment files, ascending. */
+  readonly segments: readonly number[];
+  /** Index of the segment to begin with: the one that holds the first unapplied record. */
+  readonly from: number;
+  /** The durable number that the cursors name; -1 when they do not know the run. */
+  readonly knownDurable: number;
+  /** Durable numbers in record headers count when this set wrote the epoch. */
+  readonly ownSet: SetId;
+}
+
+/** What is left to look at when the run has no usable segment at all. */
+export function scanRun(input: ScanInput): RunScan | undefined {
+  return new RunScanner(input).scan();
+}
+
+class RunScanner {
+  private readonly input: ScanInput;
+  private readonly notices: string[] = [];
+  private durable: number;
+  private identity: RunIdentity | undefined;
+  private head: WholeRecord | undefined;
+  private seal: WholeRecord | undefined;
+  private place: Place = { segment: 0, offset: 0, sequence: 0, chain: 0 };
+  private requestEnd: Place = this.place;
+  private durableEnd: Place = this.place;
+
+  constructor(input: ScanInput) {
+    this.input = input;
+    this.durable = input.knownDurable;
+  }
+
+  scan(): RunScan | undefined {
+    const first = this.firstSegment();
+    if (!first || !this.identity) return undefined;
+    for (let next: number | undefined = first.index; next !== undefined; ) {
+      next = this.scanSegment(next);
+    }
+    if (this.durable >= this.requestEnd.sequence && this.seal === undefined) {
+      throw this.damage(this.place, `it ends before number ${this.durable}, which was durable`);
+    }
+    return {
+      identity: this.identity,
+      end: this.requestEnd,
+      durableEnd: this.durableEnd,
+      durable: Math.max(this.durable, this.identity.first - 1),
+      head: this.head,
+      seal: this.seal,
+      notices: this.notices,
+    };
+  }
+
+  /** The first segment with a whole header; its header says where and with which chain to begin. */
+  private firstSegment(): { index: number } | undefined {
+    const index = this.input.from;
+    const header = this.segmentHeader(index);
+    if (!header) {
+      const sequence = this.input.segments[index] ?? 0;
+      if (sequence <= this.durable) {
+        throw this.damage({ segment: index, offset: 0, sequence, chain: 0 }, 'its header is gone');
+      }
+      this.notices.push(`${this.path(index)}: cut, its header was never synced`);
+      return undefined;
+    }
+    this.identity = {
+      epoch: header.epoch,
+      id: header.epochId,
+      writer: header.writer,
+      first: header.epochFirst,
+    };
+    this.place = {
+      segment: index,
+      offset: SEGMENT_HEADER_BYTES,
+      sequence: header.firstSequence,
+      chain: header.chain,
+    };
+    this.requestEnd = this.place;
+    this.durableEnd = this.place;
+    return { index };
+  }
+
+  /** Walks one segment; returns the next one to walk, or undefined at the end of the run. */
+  private scanSegment(index: number): number | undefined {
+    const handle = this.input.files.open(this.path(index), 'read', 'JOURNAL:SCAN-OPEN');
+    try {
+      const reader = new RecordReader(handle, SEGMENT_HEADER_BYTES, 'JOURNAL:SCAN');
+      this.place = { ...this.place, segment: index, offset: SEGMENT_HEADER_BYTES };
+      while (this.seal === undefined) {
+        const peek = reader.peek();
+        const found = this.classify(peek);
+        const continues = this.continuesIn(index + 1);
+        if (found !== 'next' && !continues) this.learnFromLaterHeaders(index, reader.offset);
+        const owed = this.place.sequence <= this.durable;
+        switch (recoveryRow({ found, owed, continues }).verdict) {
+          case 'accept':
+            if (peek.found === 'record') this.accept(peek.record);
+            reader.skip(this.place.offset - reader.offset);
+            break;
+          case 'next-segment':
+            return index + 1;
+          case 'end':
+            return undefined;
+          case 'cut':
+            this.notices.push(
+              `${this.path(index)} at offset ${reader.offset}: a torn tail was cut ` +
+                `before number ${this.place.sequence} (${reasonOf(peek)})`,
+            );
+            return undefined;
+          case 'damaged':
+            throw this.damage(this.place, reasonOf(peek));
+          case 'refuse-version':
+            throw unknownVersion(
+              `${this.path(index)} at offset ${reader.offset}`,
+              peek.found === 'unknown-version' ? peek.version : 0,
+            );
+        }
+      }
+      return undefined;
+    } finally {
+      handle.close();
+    }
+  }
+
+  private classify(peek: Peek): Found {
+    switch (peek.found) {
+      case 'record':
+        return this.isExpected(peek.record) ? 'next' : 'stale';
+      case 'bad-payload':
+        return peek.header.sequence === this.place.sequence && peek.header.chain === this.place.chain
+          ? 'bad-payload'
+          : 'stale';
+      case 'zeroes':
+      case 'end':
+      case 'garbage':
+      case 'unknown-version':
+        return peek.found;
+    }
+  }
+
+  private isExpected({ header }: WholeRecord): boolean {
+    return (
+      header.epoch === this.input.epoch &&
+      header.sequence === this.place.sequence &&
+      header.chain === this.place.chain
+    );
+  }
+
+  private accept(record: WholeRecord): void {
+    const { header } = record;
+    this.place = {
+      segment: this.place.segment,
+      offset: this.place.offset + recordBytes(header.payloadLength),
+      sequence: this.place.sequence + (isNumbered(header.kind) ? 1 : 0),
+      chain: header.kind === 'rebase' ? decodeRebase(record.payload).base.chain : header.ownChain,
+    };
+    if (this.isOwn) this.durable = Math.max(this.durable, header.durableSequence);
+    if (header.kind === 'open' || header.kind === 'rebase') this.head = record;
+    if (header.kind === 'seal') this.seal = record;
+    if (header.endOfRequest) this.requestEnd = this.place;
+    const position = header.kind === 'seal' ? header.sequence : this.place.sequence - 1;
+    if (position <= this.durable) this.durableEnd = this.place;
+  }
+
+  /** Whether segment `index` begins with exactly what is expected now. */
+  private continuesIn(index: number): boolean {
+    if (this.input.segments[index] !== this.place.sequence) return false;
+    const header = this.segmentHeader(index);
+    return header !== undefined && header.chain === this.place.chain;
+  }
+
+  /**
+   * R8: a later record of this epoch, written by this set, may know that the missing one was
+   * durable. Looked for only where a scan would end, at every place where a header can stand.
+   */
+  private learnFromLaterHeaders(index: number, offset: number): void {
+    if (!this.isOwn) return;
+    for (let segment = index; segment < this.input.segments.length; segment += 1) {
+      const from = segment === index ? offset : SEGMENT_HEADER_BYTES;
+      for (const header of headersIn(this.input.files, this.path(segment), from)) {
+        if (header.epoch !== this.input.epoch || header.sequence <= this.place.sequence) continue;
+        this.durable = Math.max(this.durable, header.durableSequence);
+      }
+    }
+  }
+
+  private get isOwn(): boolean {
+    return this.identity?.writer === this.input.ownSet;
+  }
+
+  private segmentHeader(index: number): SegmentHeader | undefined {
+    const handle = this.input.files.open(this.path(index), 'read', 'JOURNAL:SCAN-OPEN');
+    try {
+      const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+      const got = handle.read(bytes, 0, 'JOURNAL:SCAN');
+      const check = decodeSegmentHeader(bytes.subarray(0, got));
+      if (check.found === 'unknown-version') throw unknownVersion(this.path(index), check.version);
+      if (check.found !== 'header') return undefined;
+      const named = this.input.segments[index];
+      const { epoch, firstSequence } = check.header;
+      return epoch === this.input.epoch && firstSequence === named ? check.header : undefined;
+    } finally {
+      handle.close();
+    }
+  }
+
+  private path(index: number): string {
+    return join(this.input.folder, segmentName(this.input.epoch, this.input.segments[index] ?? 0));
+  }
+
+  private damage(place: Place, reason: string): RcopyError {
+    return new RcopyError(
+      'E_DAMAGED',
+      `${this.path(place.segment)} at offset ${place.offset}: record ${place.sequence} of epoch ` +
+        `${this.input.epoch} is at or below durable number ${this.durable}: ${reason}`,
+      { hint: 'run `rcopy verify` on this set, and on its pair: take the data from the good one' },
+    );
+  }
+}
+
+function reasonOf(peek: Peek): string {
+  switch (peek.found) {
+    case 'record':
+      return 'an older record stands there';
+    case 'zeroes':
+      return 'there are only zeroes';
+    case 'end':
+      return 'the file ends';
+    case 'unknown-version':
+      return `format version ${peek.version}`;
+    case 'garbage':
+    case 'bad-payload':
+      return peek.reason;
+  }
+}
+
+const SEARCH_BYTES = 1024 * 1024;
+
+/** Every whole header that stands at an aligned place from `from` on. */
+function* headersIn(files: FileSystem, path: string, from: number) {
+  const handle = files.open(path, 'read', 'JOURNAL:SCAN-OPEN');
+  try {
+    const window = Buffer.alloc(SEARCH_BYTES + 128);
+    for (let start = from; ; start += SEARCH_BYTES) {
+      const got = handle.read(window, start, 'JOURNAL:SCAN');
+      const bytes = window.subarray(0, got);
+      for (let at = 0; at < Math.min(got, SEARCH_BYTES); at += RECORD_ALIGNMENT) {
+        if (bytes[at] !== 0x52) continue; // "R", the first byte of the magic
+        const check = decodeRecordHeader(bytes, at);
+        if (check.found === 'header') yield check.header;
+      }
+      if (got < window.length) return;
+    }
+  } finally {
+    handle.close();
+  }
+}
