@@ -19,9 +19,9 @@ import type { BigIntStats } from 'node:fs';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { ensureDirSync, removeSync } from 'fs-extra/esm';
-import { isZero, roundUp } from '../base/bytes.ts';
 import type { Extent } from '../base/extent.ts';
-import { KIB, MIB } from '../base/limits.ts';
+import { MIB } from '../base/limits.ts';
+import { scanExtent } from './extent-scan.ts';
 import type { FileHandle, FileLock, FileStatus, FileSystem, OpenMode } from './files.ts';
 import { lockDescriptor, punchHole, seekExtent } from './node-native.ts';
 import { systemCode, systemError } from './system-error.ts';
@@ -30,10 +30,6 @@ const OPEN_FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as c
 
 /** IOV_MAX of Linux and of the BSDs: the most parts that one writev takes. */
 const WRITE_PARTS_MAX = 1024;
-
-/** How finely, and how far at a time, holes are looked for by reading. */
-const SCAN_PIECE_BYTES = 64 * KIB;
-const SCAN_BYTES_MAX = 8 * MIB;
 
 /** Source of all zeroes that are written; nobody writes into it. */
 const ZEROES = Buffer.alloc(MIB);
@@ -101,7 +97,9 @@ class NodeFileHandle implements FileHandle {
   }
 
   nextExtent(position: number, end: number): Extent {
-    return seekExtent(this.descriptor(), position, end) ?? this.scanExtent(position, end);
+    const known = seekExtent(this.descriptor(), position, end);
+    if (known !== undefined) return known;
+    return scanExtent((target, offset) => this.read(target, offset), position, end);
   }
 
   size(): number {
@@ -137,23 +135,6 @@ class NodeFileHandle implements FileHandle {
   private descriptor(): number {
     if (this.closed) throw systemError('EBADF', `file is closed, ${this.path}`);
     return this.openDescriptor;
-  }
-
-  /** Finds holes by reading; one call looks at no more than {@link SCAN_BYTES_MAX}. */
-  private scanExtent(position: number, end: number): Extent {
-    const limit = Math.min(end, position + SCAN_BYTES_MAX);
-    const piece = Buffer.allocUnsafe(SCAN_PIECE_BYTES);
-    let data: boolean | undefined;
-    let offset = position;
-    while (offset < limit) {
-      const pieceEnd = Math.min(limit, roundUp(offset + 1, SCAN_PIECE_BYTES));
-      const count = this.read(piece.subarray(0, pieceEnd - offset), offset);
-      const pieceHasData = !isZero(piece.subarray(0, count));
-      data ??= pieceHasData;
-      if (pieceHasData !== data) break;
-      offset = pieceEnd;
-    }
-    return { offset: position, length: offset - position, data: data ?? false };
   }
 }
 
