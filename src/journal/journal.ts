@@ -125,6 +125,11 @@ export class Journal {
     return run;
   }
 
+  /** Queues a record that another set wrote and that was checked to be next, until `write`. */
+  queueReceived(run: Run, record: WholeRecord): void {
+    this.guard(() => run.addReceived(record));
+  }
+
   /** Appends records that another set wrote and that were checked to be next; writes them. */
   appendReceived(run: Run, records: readonly WholeRecord[]): void {
     let bytes = 0;

@@ -17,6 +17,8 @@ export class RunReader {
   sequence = 0;
   /** The chain value that the next record must carry. */
   chain = 0;
+  /** The seal was passed: nothing follows in this run. */
+  ended = false;
   private readonly run: Run;
   private readonly store: SegmentStore;
   private segmentFirst = -1;
@@ -51,6 +53,7 @@ export class RunReader {
   }
 
   private step(limit: number): WholeRecord | undefined {
+    if (this.ended) return undefined;
     for (;;) {
       if (!this.records) {
         const first = this.run.segments[0];
@@ -94,6 +97,7 @@ export class RunReader {
     records.skip(record.bytes.length);
     this.chain = header.kind === 'rebase' ? decodeRebase(record.payload).base.chain : header.ownChain;
     if (isNumbered(header.kind)) this.sequence += 1;
+    if (header.kind === 'seal') this.ended = true;
     return record;
   }
 

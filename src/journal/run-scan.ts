@@ -89,7 +89,7 @@ class RunScanner {
       identity: this.identity,
       end: this.requestEnd,
       durableEnd: this.durableEnd,
-      durable: Math.max(this.durable, this.identity.first - 1),
+      durable: Math.max(this.durable, first.sequence - 1),
       head: this.head,
       seal: this.seal,
       notices: this.notices,
@@ -97,7 +97,7 @@ class RunScanner {
   }
 
   /** The first segment with a whole header; its header says where and with which chain to begin. */
-  private firstSegment(): { index: number } | undefined {
+  private firstSegment(): { index: number; sequence: number } | undefined {
     const index = this.input.from;
     const header = this.segmentHeader(index);
     if (!header) {
@@ -122,7 +122,7 @@ class RunScanner {
     };
     this.requestEnd = this.place;
     this.durableEnd = this.place;
-    return { index };
+    return { index, sequence: header.firstSequence };
   }
 
   /** Walks one segment; returns the next one to walk, or undefined at the end of the run. */

@@ -1,0 +1,108 @@
+/**
+ * The one that brings the overlay into the images. A round: freeze the overlay → wait until all of
+ * it is durable in the journal (R3) → fetch the base of blocks that it covers in part → write →
+ * sync the images → make presence durable → make the applied number durable → tell (trim, room).
+ */
+import { isRcopyError } from '../base/errors.ts';
+import { APPLY_BYTES, APPLY_IDLE_MS } from '../base/limits.ts';
+import type { Position, ProvenPosition } from '../base/position.ts';
+import type { Clock, Timer } from '../sys/clock.ts';
+import type { Contents } from './contents.ts';
+
+export interface ApplierHooks {
+  /** Resolves when the journal has everything up to `position` durable. */
+  makeDurable(position: Position): Promise<void>;
+  /** The images have everything up to `position`, synced: makes that number durable, trims. */
+  applied(position: ProvenPosition): Promise<void>;
+  /** The applied number as it is now, the stamp of the maps when nothing new was applied. */
+  position(): Position;
+  /** Applying cannot go on: the set has to stop. */
+  failed(error: unknown): void;
+}
+
+export class Applier {
+  private readonly clock: Clock;
+  private readonly contents: Contents;
+  private readonly hooks: ApplierHooks;
+  private round: Promise<void> | undefined;
+  private timer: Timer | undefined;
+  private stopped = false;
+
+  constructor(clock: Clock, contents: Contents, hooks: ApplierHooks) {
+    this.clock = clock;
+    this.contents = contents;
+    this.hooks = hooks;
+  }
+
+  /** To be called after every insert: a round begins when enough waits, or after a quiet moment. */
+  poke(): void {
+    if (this.stopped || this.round) return;
+    if (this.contents.overlay.waitingBytes >= APPLY_BYTES) this.begin();
+    else this.timer ??= this.clock.after(APPLY_IDLE_MS, () => this.begin());
+  }
+
+  /** Resolves when everything that is in the overlay now, and every base block, is in the images. */
+  async drain(): Promise<void> {
+    while (this.hasWork) await this.oneRound();
+  }
+
+  /** No further rounds begin; the one under way is waited for. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.timer?.cancel();
+    this.timer = undefined;
+    await this.round?.catch(() => undefined);
+  }
+
+  private get hasWork(): boolean {
+    return !this.contents.overlay.isEmpty || this.contents.hasUnsyncedImages;
+  }
+
+  /** A round in the background: what a source cannot give now is asked for again later. */
+  private begin(): void {
+    if (this.stopped) return;
+    this.oneRound().then(
+      () => {
+        if (this.hasWork) this.poke();
+      },
+      (error: unknown) => {
+        if (isRcopyError(error, 'E_UNREACHABLE')) this.poke();
+      },
+    );
+  }
+
+  private oneRound(): Promise<void> {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.round ??= this.run().finally(() => {
+      this.round = undefined;
+    });
+    return this.round;
+  }
+
+  private async run(): Promise<void> {
+    const { contents, hooks } = this;
+    try {
+      const layer = contents.overlay.freeze();
+      if (layer?.upTo) await hooks.makeDurable(layer.upTo);
+      if (layer) {
+        for (const { volume, range } of contents.partlyCovered(layer)) {
+          await contents.fetchBase(volume, range);
+        }
+        contents.applyLayer(layer);
+      }
+      // Taken before the sync: a bit that is set during it speaks of a block that it may not cover.
+      const maps = contents.presence.map((file) => file?.map.takeChanged());
+      await contents.syncImages();
+      const position = layer?.upTo ?? hooks.position();
+      for (const [volume, pages] of maps.entries()) {
+        if (pages) await contents.presence[volume]?.save(pages, position);
+      }
+      contents.overlay.release();
+      if (layer?.upTo) await hooks.applied(layer.upTo);
+    } catch (error) {
+      if (!isRcopyError(error, 'E_UNREACHABLE')) hooks.failed(error);
+      throw error;
+    }
+  }
+}

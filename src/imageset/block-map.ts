@@ -1,0 +1,111 @@
+/**
+ * A bitmap over the 4 KiB blocks of one volume, in memory by pages: a page that is all zero or all
+ * one costs nothing. Remembers which pages changed since they were last taken for writing.
+ */
+import { assert } from '../base/assert.ts';
+import { MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { MAP_PAGE_BLOCKS, MAP_PAGE_BYTES, mapPages } from '../format/map.ts';
+
+const NONE = Buffer.alloc(MAP_PAGE_BYTES);
+const ALL = Buffer.alloc(MAP_PAGE_BYTES, 0xff);
+
+export class BlockMap {
+  readonly blocks: number;
+  private readonly pages: Buffer[];
+  private readonly changed = new Set<number>();
+  private setBlocks = 0;
+
+  constructor(sizeBytes: number) {
+    this.blocks = Math.ceil(sizeBytes / MAP_BLOCK_BYTES);
+    this.pages = Array.from({ length: mapPages(this.blocks) }, () => NONE);
+  }
+
+  /** How many blocks are set. */
+  get count(): number {
+    return this.setBlocks;
+  }
+
+  get isFull(): boolean {
+    return this.setBlocks === this.blocks;
+  }
+
+  has(block: number): boolean {
+    const page = this.page(block);
+    if (page === NONE) return false;
+    if (page === ALL) return true;
+    const bit = block % MAP_PAGE_BLOCKS;
+    return ((page[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0;
+  }
+
+  add(block: number): void {
+    if (this.has(block)) return;
+    const page = this.writablePage(block);
+    const bit = block % MAP_PAGE_BLOCKS;
+    page[bit >>> 3] = (page[bit >>> 3] ?? 0) | (1 << (bit & 7));
+    this.setBlocks += 1;
+  }
+
+  remove(block: number): void {
+    if (!this.has(block)) return;
+    const page = this.writablePage(block);
+    const bit = block % MAP_PAGE_BLOCKS;
+    page[bit >>> 3] = (page[bit >>> 3] ?? 0) & ~(1 << (bit & 7));
+    this.setBlocks -= 1;
+  }
+
+  /** The first block from `from` on, below `end`, whose state is `set`; `end` when there is none. */
+  next(from: number, end: number, set: boolean): number {
+    const skip = set ? NONE : ALL;
+    for (let block = from; block < end; ) {
+      if (this.page(block) === skip) {
+        block = (Math.floor(block / MAP_PAGE_BLOCKS) + 1) * MAP_PAGE_BLOCKS;
+      } else if (this.has(block) === set) {
+        return block;
+      } else {
+        block += 1;
+      }
+    }
+    return end;
+  }
+
+  /** Takes a copy of every page that changed, and counts them as unchanged from now on. */
+  takeChanged(): Map<number, Buffer> {
+    const taken = new Map<number, Buffer>();
+    for (const index of this.changed) taken.set(index, this.bytes(index));
+    this.changed.clear();
+    return taken;
+  }
+
+  /** The bits of page `index` as they go to disk; bits behind the last block are zero. */
+  bytes(index: number): Buffer {
+    return Buffer.from(this.pages[index] ?? NONE);
+  }
+
+  /** Takes a page as it came from disk. */
+  load(index: number, bytes: Buffer): void {
+    assert(bytes.length === MAP_PAGE_BYTES, 'a map page has its size');
+    const first = index * MAP_PAGE_BLOCKS;
+    this.pages[index] = bytes.equals(NONE) ? NONE : Buffer.from(bytes);
+    const last = Math.min(first + MAP_PAGE_BLOCKS, this.blocks);
+    for (let block = this.next(first, last, true); block < last; ) {
+      const gap = this.next(block, last, false);
+      this.setBlocks += gap - block;
+      block = this.next(gap, last, true);
+    }
+    if (bytes.equals(ALL)) this.pages[index] = ALL;
+  }
+
+  private page(block: number): Buffer {
+    return this.pages[Math.floor(block / MAP_PAGE_BLOCKS)] ?? NONE;
+  }
+
+  private writablePage(block: number): Buffer {
+    const index = Math.floor(block / MAP_PAGE_BLOCKS);
+    this.changed.add(index);
+    const page = this.pages[index] ?? NONE;
+    if (page !== NONE && page !== ALL) return page;
+    const own = Buffer.from(page);
+    this.pages[index] = own;
+    return own;
+  }
+}

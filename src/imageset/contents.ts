@@ -1,0 +1,343 @@
+/**
+ * What the volumes of a set hold: the image files, above them the overlay of what is not applied
+ * yet, and, on a migration target, the presence maps that say which blocks are this set's own. The
+ * only place that writes images; reads never wait unless a block is absent.
+ */
+import type { Extent } from '../base/extent.ts';
+import { RcopyError, fileError } from '../base/errors.ts';
+import { COPY_RANGE_BYTES, MAP_BLOCK_BYTES } from '../base/limits.ts';
+import type { FileHandle } from '../sys/files.ts';
+import type { BlockMap } from './block-map.ts';
+import type { ContentExtent } from './extent-map.ts';
+import type { MapFile } from './map-file.ts';
+import type { Overlay, OverlayLayer } from './overlay.ts';
+
+/** One image file. */
+export interface VolumeImage {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly handle: FileHandle;
+}
+
+/** Where absent blocks come from. */
+export interface AbsentSource {
+  /**
+   * The bytes of a range that does not change any more at the source; undefined for a hole. Rejects
+   * with `E_UNREACHABLE` when the source cannot be asked now.
+   */
+  fetch(volume: number, offset: number, length: number): Promise<Uint8Array | undefined>;
+}
+
+/** A range of absent blocks, in bytes; both ends on block borders or at the volume's end. */
+export interface AbsentRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export class Contents {
+  readonly images: readonly VolumeImage[];
+  readonly overlay: Overlay;
+  /** By volume; undefined where every block is present. */
+  readonly presence: (MapFile | undefined)[];
+  source: AbsentSource | undefined;
+  /** Bytes fetched from the source, holes not counted. */
+  fetchedBytes = 0;
+  /** Volumes whose image was written since its last sync. */
+  private readonly unsynced = new Set<number>();
+  private lastSync: Promise<void> = Promise.resolve();
+
+  constructor(
+    images: readonly VolumeImage[],
+    overlay: Overlay,
+    presence: readonly (MapFile | undefined)[],
+  ) {
+    this.images = images;
+    this.overlay = overlay;
+    this.presence = [...presence];
+  }
+
+  image(volume: number): VolumeImage {
+    const image = this.images[volume];
+    if (!image) throw new RcopyError('E_NOT_FOUND', `the set has no volume number ${volume}`);
+    return image;
+  }
+
+  /** The map of blocks that are here, or undefined when all are. */
+  present(volume: number): BlockMap | undefined {
+    return this.presence[volume]?.map;
+  }
+
+  /** Whether every block of every volume is here. */
+  get isComplete(): boolean {
+    return this.presence.every((file) => file === undefined || file.map.isFull);
+  }
+
+  /** Bytes of blocks that are not here yet. */
+  get absentBytes(): number {
+    let blocks = 0;
+    for (const file of this.presence) if (file) blocks += file.map.blocks - file.map.count;
+    return blocks * MAP_BLOCK_BYTES;
+  }
+
+  /** What a host would read now. Every block of the range must be present or covered. */
+  readNow(volume: number, offset: number, length: number): Buffer {
+    const { handle } = this.image(volume);
+    const target = Buffer.allocUnsafe(length);
+    if (!this.overlay.covers(volume, offset, offset + length)) {
+      const got = handle.read(target, offset, 'IMAGE:READ');
+      if (got !== length) {
+        throw new RcopyError('E_DAMAGED', `${handle.path} at offset ${offset + got}: it ends early`, {
+          hint: 'the image is shorter than its volume; take the data from the pair',
+        });
+      }
+    }
+    this.overlay.copyOver(volume, offset, target);
+    return target;
+  }
+
+  /** What a host would read, after fetching absent blocks. */
+  async read(volume: number, offset: number, length: number): Promise<Buffer> {
+    await this.makePresent(volume, offset, offset + length);
+    return this.readNow(volume, offset, length);
+  }
+
+  /** The first absent blocks that a read of the range would touch. */
+  absentIn(volume: number, start: number, end: number): AbsentRange | undefined {
+    const map = this.present(volume);
+    if (!map || map.isFull) return undefined;
+    const lastBlock = Math.ceil(end / MAP_BLOCK_BYTES);
+    let block = Math.floor(start / MAP_BLOCK_BYTES);
+    for (;;) {
+      block = map.next(block, lastBlock, false);
+      if (block >= lastBlock) return undefined;
+      const blockStart = Math.max(start, block * MAP_BLOCK_BYTES);
+      const blockEnd = Math.min(end, (block + 1) * MAP_BLOCK_BYTES);
+      if (!this.overlay.covers(volume, blockStart, blockEnd)) break;
+      block += 1;
+    }
+    const until = map.next(block, lastBlock, true);
+    return this.blockRange(volume, block, until);
+  }
+
+  /** Fetches what is absent in the range and is not covered by newer content. */
+  async makePresent(volume: number, start: number, end: number): Promise<void> {
+    for (;;) {
+      const absent = this.absentIn(volume, start, end);
+      if (!absent) return;
+      const stop = Math.min(absent.end, absent.start + COPY_RANGE_BYTES);
+      await this.fetchBase(volume, { start: absent.start, end: stop });
+    }
+  }
+
+  /** Fetches absent blocks and puts them under everything newer. Returns the bytes moved. */
+  async fetchBase(volume: number, range: AbsentRange): Promise<number> {
+    if (!this.source) {
+      throw new RcopyError('E_UNREACHABLE', 'blocks that are not here yet cannot be fetched', {
+        hint: 'their source is named by `rcopy migrate status`; start it, or resume the migration',
+      });
+    }
+    const length = range.end - range.start;
+    const data = await this.source.fetch(volume, range.start, length);
+    this.putBase(volume, range.start, length, data);
+    this.fetchedBytes += data?.length ?? 0;
+    return data?.length ?? 0;
+  }
+
+  /** Writes base content to those blocks of a range that are still absent; marks them present. */
+  putBase(volume: number, start: number, length: number, data: Uint8Array | undefined): void {
+    const map = this.present(volume);
+    if (!map) return;
+    const last = Math.ceil((start + length) / MAP_BLOCK_BYTES);
+    for (let block = Math.floor(start / MAP_BLOCK_BYTES); block < last; ) {
+      const from = map.next(block, last, false);
+      if (from >= last) return;
+      const to = map.next(from, last, true);
+      const range = this.blockRange(volume, from, to);
+      this.writeImage(volume, range.start, range.end - range.start, slice(data, start, range), true);
+      for (let absent = from; absent < to; absent += 1) map.add(absent);
+      block = to;
+    }
+  }
+
+  /** Puts a range of a copy straight into the image (a secondary that is not usable). */
+  putRange(volume: number, start: number, length: number, data: Uint8Array | undefined): void {
+    this.writeImage(volume, start, length, data, true);
+  }
+
+  /** Blocks that a layer covers in part and that are absent: their base must come first. */
+  partlyCovered(layer: OverlayLayer): { volume: number; range: AbsentRange }[] {
+    const found: { volume: number; range: AbsentRange }[] = [];
+    for (const [volume, extents] of layer.volumes.entries()) {
+      const map = this.present(volume);
+      if (!map || map.isFull) continue;
+      for (const extent of extents.extents) {
+        for (const block of borderBlocks(extent)) {
+          const range = this.blockRange(volume, block, block + 1);
+          if (!map.has(block) && !extents.covers(range.start, range.end)) {
+            found.push({ volume, range });
+          }
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Writes a frozen layer to the images; all blocks that it covers in part must be present. */
+  applyLayer(layer: OverlayLayer): void {
+    for (const [volume, extents] of layer.volumes.entries()) {
+      const map = this.present(volume);
+      for (const run of contiguous(extents.extents)) this.applyRun(volume, run);
+      if (!map || map.isFull) continue;
+      for (const extent of extents.extents) {
+        const last = Math.ceil(extent.end / MAP_BLOCK_BYTES);
+        for (let block = Math.floor(extent.start / MAP_BLOCK_BYTES); block < last; block += 1) {
+          map.add(block);
+        }
+      }
+    }
+  }
+
+  /**
+   * Syncs every image that was written, one call behind the other: a second caller may rely on what
+   * the first is still syncing. After a failure every later call fails too (R2).
+   */
+  syncImages(): Promise<void> {
+    const synced = this.lastSync.then(() => this.syncWritten());
+    this.lastSync = synced;
+    synced.catch(() => undefined);
+    return synced;
+  }
+
+  /** Whether images hold writes that are not synced, beside what the overlay says. */
+  get hasUnsyncedImages(): boolean {
+    return this.unsynced.size > 0;
+  }
+
+  /** Data or hole from `offset` on; an absent block is always called data. */
+  nextExtent(volume: number, offset: number, end: number): Extent {
+    let limit = end;
+    for (const layer of this.overlay.layers(volume).toReversed()) {
+      const extent = layer.firstIn(offset, limit);
+      if (extent && extent.start <= offset) {
+        const stop = Math.min(extent.end, limit);
+        return { offset, length: stop - offset, data: extent.data !== undefined };
+      }
+      if (extent) limit = extent.start;
+    }
+    const map = this.present(volume);
+    if (map && !map.isFull) {
+      const block = Math.floor(offset / MAP_BLOCK_BYTES);
+      const last = Math.ceil(limit / MAP_BLOCK_BYTES);
+      const here = map.has(block);
+      const until = map.next(block, last, !here) * MAP_BLOCK_BYTES;
+      limit = Math.min(limit, until);
+      if (!here) return { offset, length: limit - offset, data: true };
+    }
+    return this.image(volume).handle.nextExtent(offset, limit, 'IMAGE:EXTENT');
+  }
+
+  close(): void {
+    for (const image of this.images) image.handle.close();
+    for (const file of this.presence) file?.close();
+  }
+
+  private async syncWritten(): Promise<void> {
+    const volumes = [...this.unsynced];
+    this.unsynced.clear();
+    for (const volume of volumes) {
+      const { handle } = this.image(volume);
+      try {
+        await handle.sync('IMAGE:SYNC');
+      } catch (error) {
+        throw fileError('syncing the image', handle.path, error);
+      }
+    }
+  }
+
+  private applyRun(volume: number, run: readonly ContentExtent[]): void {
+    const [first] = run;
+    const last = run.at(-1);
+    if (!first || !last) return;
+    if (first.data === undefined) {
+      this.writeImage(volume, first.start, last.end - first.start, undefined, first.mayFree);
+      return;
+    }
+    const parts: Uint8Array[] = [];
+    for (const extent of run) if (extent.data) parts.push(extent.data);
+    this.writeParts(volume, first.start, parts);
+  }
+
+  private writeImage(
+    volume: number,
+    start: number,
+    length: number,
+    data: Uint8Array | undefined,
+    mayFree: boolean,
+  ): void {
+    if (data) {
+      this.writeParts(volume, start, [data]);
+      return;
+    }
+    const { handle } = this.image(volume);
+    this.unsynced.add(volume);
+    try {
+      handle.zero(start, length, !mayFree, 'IMAGE:ZERO');
+    } catch (error) {
+      throw fileError('writing the image', handle.path, error);
+    }
+  }
+
+  private writeParts(volume: number, start: number, parts: readonly Uint8Array[]): void {
+    const { handle } = this.image(volume);
+    this.unsynced.add(volume);
+    try {
+      handle.write(parts, start, 'IMAGE:WRITE');
+    } catch (error) {
+      throw fileError('writing the image', handle.path, error);
+    }
+  }
+
+  private blockRange(volume: number, from: number, to: number): AbsentRange {
+    const { sizeBytes } = this.image(volume);
+    return { start: from * MAP_BLOCK_BYTES, end: Math.min(to * MAP_BLOCK_BYTES, sizeBytes) };
+  }
+}
+
+function slice(
+  data: Uint8Array | undefined,
+  start: number,
+  range: AbsentRange,
+): Uint8Array | undefined {
+  return data?.subarray(range.start - start, range.end - start);
+}
+
+/** The blocks in which an extent begins and ends, where it covers only a part of them. */
+function borderBlocks(extent: ContentExtent): number[] {
+  const blocks: number[] = [];
+  const first = Math.floor(extent.start / MAP_BLOCK_BYTES);
+  const last = Math.floor((extent.end - 1) / MAP_BLOCK_BYTES);
+  if (extent.start % MAP_BLOCK_BYTES !== 0) blocks.push(first);
+  if (extent.end % MAP_BLOCK_BYTES !== 0 && (last !== first || blocks.length === 0)) {
+    blocks.push(last);
+  }
+  return blocks;
+}
+
+/** Groups neighbours that can go to the image in one call. */
+function* contiguous(extents: readonly ContentExtent[]): Generator<ContentExtent[]> {
+  let run: ContentExtent[] = [];
+  for (const extent of extents) {
+    const last = run.at(-1);
+    const joins =
+      last !== undefined &&
+      last.end === extent.start &&
+      (last.data === undefined) === (extent.data === undefined) &&
+      (last.data !== undefined || last.mayFree === extent.mayFree);
+    if (!joins && run.length > 0) {
+      yield run;
+      run = [];
+    }
+    run.push(extent);
+  }
+  if (run.length > 0) yield run;
+}

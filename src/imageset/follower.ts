@@ -1,0 +1,220 @@
+/**
+ * The secondary's side of a set, and the replay at every start: records from the journal go into
+ * the images strictly by number, whoever sent them (R1); copies put ranges under them.
+ */
+import { RcopyError } from '../base/errors.ts';
+import type { ProvenPosition } from '../base/position.ts';
+import { decodeOpen, decodeRebase, decodeSealRecord } from '../format/control-records.ts';
+import { isNumbered } from '../format/record.ts';
+import type { WholeRecord } from '../format/record.ts';
+import type { Run } from '../journal/run.ts';
+import type { ImageSet } from './image-set.ts';
+
+/**
+ * Takes everything that is durable and in order into the overlay, applying as the budget asks, and
+ * crosses into the next epoch where one is complete. Resolves when nothing more can be taken in.
+ */
+export async function followJournal(set: ImageSet): Promise<void> {
+  for (;;) {
+    const pulled = set.feed.pull();
+    switch (pulled.state) {
+      case 'full':
+        await set.drain();
+        break;
+      case 'crossed':
+        await cross(set, pulled.next);
+        break;
+      case 'caught-up':
+        set.applier.poke();
+        set.changed();
+        return;
+    }
+  }
+}
+
+/** The old epoch is complete: its last number is applied, then the next one begins. */
+async function cross(set: ImageSet, next: Run): Promise<void> {
+  await set.drain();
+  set.feed.enter(next);
+  set.applied = set.feed.position;
+  await set.saveCursors();
+  if (set.file.role !== 'secondary') return;
+  const head = next.head;
+  const parent = head ? decodeOpen(head.payload).parent : undefined;
+  const address =
+    parent?.kind === 'seal' ? decodeSealRecord(parent.seal).seal.successorAddress : '';
+  await set.identity.update((file) => ({
+    ...file,
+    epoch: next.epoch,
+    pair: file.pair && {
+      ...file.pair,
+      peer: { setId: next.identity.writer, name: nameOf(file.pair.peer, next, address), address },
+    },
+  }));
+  set.journal.trim(next.epoch, next.identity.first);
+}
+
+function nameOf(peer: { setId: string; name: string }, next: Run, address: string): string {
+  return peer.setId === next.identity.writer ? peer.name : (address.split('/').pop() ?? address);
+}
+
+/** Why a received record is not the next one of `run`; undefined when it is. */
+export function mismatch(run: Run, { header }: WholeRecord): string | undefined {
+  if (header.epoch !== run.epoch) return `it is of epoch ${header.epoch}, not ${run.epoch}`;
+  if (header.sequence !== run.next) return `it has number ${header.sequence}, not ${run.next}`;
+  if (header.chain !== run.chain) return 'it does not follow from the record before it';
+  return undefined;
+}
+
+/**
+ * Appends records that a sender of `run`'s epoch gave, skipping those that are here already. The
+ * rest must be exactly the next ones. Throws `E_SPLIT_BRAIN` when history forks, `E_DAMAGED` when
+ * numbers are missing. Returns false, taking nothing, when there is no room now (R9).
+ */
+export function appendFromPeer(set: ImageSet, run: Run, records: readonly WholeRecord[]): boolean {
+  const fresh = records.filter((record) => !isHere(run, record));
+  if (fresh.length === 0) return true;
+  const lengths = fresh.map((record) => record.header.payloadLength);
+  const owedFirst = run.epoch === set.feed.position.epoch;
+  if (!set.journal.admits(run, lengths, owedFirst ? 'first-owed' : 'later')) return false;
+  let bytes = 0;
+  try {
+    for (const record of fresh) {
+      checkTarget(set, record);
+      const reason = mismatch(run, record);
+      if (reason !== undefined) throw forked(set, run, record, reason);
+      set.journal.queueReceived(run, record);
+      bytes += record.bytes.length;
+    }
+  } finally {
+    // What was queued before a record that does not fit is whole and in order: it stays.
+    set.journal.write(run, bytes);
+  }
+  return true;
+}
+
+function isHere(run: Run, { header }: WholeRecord): boolean {
+  if (header.epoch !== run.epoch) return false;
+  if (header.kind === 'open' || header.kind === 'rebase') return true;
+  if (header.kind === 'seal') return run.seal !== undefined && run.seal.header.ownChain === header.ownChain;
+  return header.sequence < run.next;
+}
+
+function forked(set: ImageSet, run: Run, record: WholeRecord, reason: string): RcopyError {
+  const what = `record ${record.header.sequence} of epoch ${record.header.epoch}`;
+  if (record.header.sequence > run.next) {
+    return new RcopyError('E_DAMAGED', `${set.file.name} got ${what}: ${reason}`);
+  }
+  return new RcopyError('E_SPLIT_BRAIN', `${set.file.name} refused ${what}: ${reason}`, {
+    hint: 'two sets wrote this place of the history; `rcopy inspect journal` on both shows where',
+  });
+}
+
+function checkTarget(set: ImageSet, { header }: WholeRecord): void {
+  if (!isNumbered(header.kind) || header.kind === 'mark') return;
+  const volume = set.file.volumes[header.volume];
+  if (volume && header.offset + header.length <= volume.sizeBytes) return;
+  throw new RcopyError(
+    'E_PROTOCOL',
+    `record ${header.sequence} leaves volume number ${header.volume} of ${set.file.name}`,
+  );
+}
+
+/**
+ * The first run is complete but for its seal, and the next epoch's open record carries that seal:
+ * if it chains, it is appended here, whoever would have sent it (R4). Returns whether it was.
+ */
+export function completeWithSeal(set: ImageSet): boolean {
+  const run = set.journal.run(set.feed.position.epoch);
+  const next = set.journal.run(set.feed.position.epoch + 1);
+  if (!run || run.seal || next?.head?.header.kind !== 'open') return false;
+  const { parent } = decodeOpen(next.head.payload);
+  if (parent.kind !== 'seal') return false;
+  const { record } = decodeSealRecord(parent.seal);
+  if (mismatch(run, record) !== undefined) return false;
+  set.journal.appendReceived(run, [record]);
+  return true;
+}
+
+/**
+ * A copy begins: everything held is applied, `usable = false` is durable, the old runs go and a new
+ * one begins with the rebase record. Repeating it with the same record goes on with that copy.
+ */
+export async function beginCopy(set: ImageSet, head: WholeRecord): Promise<void> {
+  const { base } = decodeRebase(head.payload);
+  if (set.copy && sameProven(set.copy.base, base) && set.journal.run(head.header.epoch)) return;
+  await set.drain();
+  set.usable = false;
+  set.copy = { base, volume: 0, offset: 0, asOf: base.sequence, complete: false };
+  set.copyReceived = set.copy;
+  await set.saveCursors();
+  for (const run of [...set.journal.runs]) set.journal.discard(run);
+  set.forgetEpochs();
+  const run = set.journal.startRun(head);
+  await set.journal.sync();
+  set.feed.close();
+  set.feed.position = { ...base, epoch: run.epoch };
+  set.applied = set.feed.position;
+  await set.saveCursors();
+  if (set.file.epoch !== run.epoch) {
+    await set.identity.update((file) => ({ ...file, epoch: run.epoch }));
+  }
+}
+
+/** One range of a copy, in the order of the stream. In the image at once, durable with the cursor. */
+export function putCopyRange(
+  set: ImageSet,
+  range: { volume: number; offset: number; length: number; asOf: number; data?: Uint8Array },
+): void {
+  const copy = set.copyReceived;
+  if (!copy || copy.complete) throw new RcopyError('E_PROTOCOL', 'a range came outside of a copy');
+  const volume = set.file.volumes[range.volume];
+  if (!volume || range.offset + range.length > volume.sizeBytes) {
+    throw new RcopyError('E_PROTOCOL', `a copied range leaves volume number ${range.volume}`);
+  }
+  set.contents.putRange(range.volume, range.offset, range.length, range.data);
+  set.copyReceived = {
+    ...copy,
+    volume: range.volume,
+    offset: range.offset + range.length,
+    asOf: Math.max(copy.asOf, range.asOf),
+  };
+}
+
+/** Syncs the images, then makes durable how far the copy has come by now. */
+export async function saveCopyProgress(set: ImageSet): Promise<void> {
+  const received = set.copyReceived;
+  if (!received || received === set.copy) return;
+  await set.contents.syncImages();
+  set.copy = received;
+  await set.saveCursors();
+  await becomeUsable(set);
+}
+
+/** All ranges have come; the set becomes usable when it has applied `asOf`. */
+export function endCopy(set: ImageSet, asOf: number): void {
+  const copy = set.copyReceived;
+  if (!copy) throw new RcopyError('E_PROTOCOL', 'a copy ended that had not begun');
+  set.copyReceived = { ...copy, asOf: Math.max(copy.asOf, asOf), complete: true };
+}
+
+/** Becomes usable once everything that the ranges can reflect is applied. Durable when resolved. */
+export async function becomeUsable(set: ImageSet): Promise<void> {
+  const { copy, applied } = set;
+  if (!copy?.complete || set.usable || applied.sequence < copy.asOf) return;
+  set.usable = true;
+  set.copy = null;
+  set.copyReceived = null;
+  await set.saveCursors();
+  await set.identity.update((file) => ({
+    ...file,
+    pair: file.pair && { ...file.pair, state: 'paired' },
+  }));
+  set.changed();
+}
+
+export function sameProven(one: ProvenPosition, other: ProvenPosition): boolean {
+  return (
+    one.epoch === other.epoch && one.sequence === other.sequence && one.chain === other.chain
+  );
+}

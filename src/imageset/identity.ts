@@ -1,0 +1,36 @@
+/** The set's identity while it is open: what set.json says, and its changes, one at a time. */
+import { writeSetFile } from './set-file-store.ts';
+import type { SetFile } from '../format/set-file.ts';
+import type { FileSystem } from '../sys/files.ts';
+
+export class Identity {
+  private readonly files: FileSystem;
+  private readonly folder: string;
+  private current: SetFile;
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(files: FileSystem, folder: string, file: SetFile) {
+    this.files = files;
+    this.folder = folder;
+    this.current = file;
+  }
+
+  /** What set.json says, durably. */
+  get file(): SetFile {
+    return this.current;
+  }
+
+  /**
+   * Replaces set.json with what `change` makes of it. The new content counts, here too, only when
+   * it is durable. After a rejection the old content still counts and may be on disk or not.
+   */
+  update(change: (file: SetFile) => SetFile): Promise<void> {
+    const updated = this.last.then(async () => {
+      const next = change(this.current);
+      await writeSetFile(this.files, this.folder, next);
+      this.current = next;
+    });
+    this.last = updated.catch(() => undefined);
+    return updated;
+  }
+}

@@ -1,0 +1,401 @@
+/**
+ * One open image set: identity, journal, contents, cursors, and the way of host requests. What the
+ * secondary side does is in follower.ts, the change of primaries in succession.ts, opening in
+ * open-set.ts.
+ */
+import { RcopyError, fileError } from '../base/errors.ts';
+import { OVERLAY_BYTES } from '../base/limits.ts';
+import { comparePositions } from '../base/position.ts';
+import type { Position, ProvenPosition } from '../base/position.ts';
+import type { Device, DeviceRequest, Done } from '../device/device.ts';
+import type { CopyCursor, Cursors, EpochCursor } from '../format/cursors.ts';
+import type { SetFile } from '../format/set-file.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Run } from '../journal/run.ts';
+import type { Environment } from '../sys/environment.ts';
+import type { FileLock } from '../sys/files.ts';
+import { Applier } from './applier.ts';
+import type { Contents } from './contents.ts';
+import type { CursorsStore } from './cursors-store.ts';
+import { Feed } from './feed.ts';
+import { HostPort } from './host-port.ts';
+import type { Identity } from './identity.ts';
+
+/** Epochs that the cursors remember; older ones are history. */
+const EPOCHS_REMEMBERED = 16;
+
+/** What the secondary said it has. */
+export interface SecondaryState {
+  readonly durable: Position;
+  readonly restored: Position;
+}
+
+export interface ImageSetParts {
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly lock: FileLock;
+  readonly identity: Identity;
+  readonly journal: Journal;
+  readonly contents: Contents;
+  readonly cursorsStore: CursorsStore;
+  readonly cursors: Cursors;
+  readonly notices: readonly string[];
+  /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
+  readonly roomWaitMs: number;
+}
+
+export class ImageSet {
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly identity: Identity;
+  readonly journal: Journal;
+  readonly contents: Contents;
+  readonly applier: Applier;
+  readonly hosts: HostPort;
+  readonly volumes: readonly Device[];
+  /** What the start found that people should know. */
+  readonly notices: string[];
+  /** Everything up to here is synced in the images, durably known. */
+  applied: ProvenPosition;
+  /** What the pair's secondary said; null without a pair. */
+  secondary: SecondaryState | null;
+  /** Secondary: image and journal are an exact prefix. */
+  usable: boolean;
+  /** Secondary: the copy that is under way, as far as it is synced in the images. */
+  copy: CopyCursor | null;
+  /** The same as far as it has come, synced or not. */
+  copyReceived: CopyCursor | null;
+  /** Why the set has stopped. */
+  failure: RcopyError | undefined;
+  feed: Feed;
+
+  private readonly lock: FileLock;
+  private readonly cursorsStore: CursorsStore;
+  private rememberedEpochs: readonly EpochCursor[];
+  private readonly listeners = new Set<() => void>();
+  private closed = false;
+  private wantsRoom: Promise<void> | undefined;
+
+  constructor(parts: ImageSetParts) {
+    this.environment = parts.environment;
+    this.folder = parts.folder;
+    this.identity = parts.identity;
+    this.journal = parts.journal;
+    this.contents = parts.contents;
+    this.lock = parts.lock;
+    this.cursorsStore = parts.cursorsStore;
+    this.notices = [...parts.notices, ...parts.journal.notices];
+    this.applied = parts.cursors.applied;
+    this.secondary = parts.cursors.secondary;
+    this.usable = parts.cursors.usable;
+    this.copy = parts.cursors.copy;
+    this.copyReceived = parts.cursors.copy;
+    this.rememberedEpochs = parts.cursors.epochs;
+    const { clock } = parts.environment;
+    this.applier = new Applier(clock, parts.contents, {
+      makeDurable: (position) => this.makeDurable(position),
+      applied: (position) => this.noteApplied(position),
+      position: () => this.applied,
+      failed: (error) => this.fail(error),
+    });
+    this.feed = new Feed(parts.journal, parts.contents.overlay, this.applied, OVERLAY_BYTES);
+    this.hosts = new HostPort({
+      clock,
+      journal: parts.journal,
+      contents: parts.contents,
+      writableRun: () => this.writableRun(),
+      refusal: (kind) => this.hostRefusal(kind),
+      inserted: () => this.applier.poke(),
+      wantRoom: () => this.makeRoom(parts.roomWaitMs === 0),
+      roomWaitMs: parts.roomWaitMs,
+    });
+    this.volumes = this.file.volumes.map((volume, index) => this.volumeDevice(index, volume.sizeBytes));
+    parts.journal.onDurable(() => this.changed());
+  }
+
+  /** What set.json says. */
+  get file(): SetFile {
+    return this.identity.file;
+  }
+
+  /** The number as of which the volumes read now: the newest given, or on a secondary taken in. */
+  get newest(): number {
+    if (this.file.role === 'secondary') return this.feed.position.sequence;
+    return (this.ownRun()?.next ?? this.applied.sequence + 1) - 1;
+  }
+
+  /** Index of a volume by name; with one volume the name may be left out. */
+  volumeIndex(name: string | undefined): number {
+    const { volumes } = this.file;
+    const names = volumes.map((volume) => volume.name).join(', ');
+    if (name === undefined) {
+      if (volumes.length === 1) return 0;
+      throw new RcopyError('E_USAGE', `${this.file.name} has several volumes: ${names}`, {
+        hint: 'name one with --volume',
+      });
+    }
+    const index = volumes.findIndex((volume) => volume.name === name);
+    if (index >= 0) return index;
+    throw new RcopyError('E_NOT_FOUND', `${this.file.name} has no volume ${name}`, {
+      hint: `it has: ${names}`,
+    });
+  }
+
+  /** The run of the epoch that this set writes or follows. */
+  ownRun(): Run | undefined {
+    return this.journal.run(this.file.epoch);
+  }
+
+  /** Calls `listener` after anything moved: durable, applied, secondary, identity. */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** To be called after a change that others may wait for. */
+  changed(): void {
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  /**
+   * Resolves once `condition` holds; looked at after each change. Rejects when the set stops, or
+   * when `condition` throws.
+   */
+  until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        try {
+          if (this.failure) throw this.failure;
+          if (!condition()) return;
+          stop();
+          resolve();
+        } catch (error) {
+          stop();
+          reject(error as Error);
+        }
+      };
+      const stop = this.onChange(look);
+      look();
+    });
+  }
+
+  /** What the secondary has, by its own word: trims, makes room (R7). Never goes back. */
+  noteSecondary(state: SecondaryState): void {
+    this.secondary = state;
+    this.trim();
+    this.changed();
+  }
+
+  /**
+   * Reads a range as a peer gets it: everything that it reflects is durable here before it leaves
+   * (R3). `asOf` is the newest number that the range can hold.
+   */
+  async readForPeer(
+    volume: number,
+    offset: number,
+    length: number,
+  ): Promise<{ asOf: number; data: Buffer | undefined }> {
+    await this.contents.makePresent(volume, offset, offset + length);
+    this.hosts.writeBatch();
+    const asOf = this.newest;
+    const epoch = this.file.epoch;
+    const extent = this.contents.nextExtent(volume, offset, offset + length);
+    const isHole = !extent.data && extent.length === length;
+    const data = isHole ? undefined : this.contents.readNow(volume, offset, length);
+    await this.makeDurable({ epoch, sequence: asOf });
+    return { asOf, data };
+  }
+
+  /** Saves the cursors as they are now. Durable when it resolves. */
+  saveCursors(clean = false): Promise<void> {
+    return this.cursorsStore.save(() => this.cursors(clean));
+  }
+
+  /** What the cursors file would say now. */
+  cursors(clean: boolean): Cursors {
+    const epochs = new Map(this.rememberedEpochs.map((epoch) => [epoch.epoch, epoch]));
+    for (const run of this.journal.runs) {
+      const { epoch, id, writer, first } = run.identity;
+      const sealedAt = run.seal && run.durable >= run.seal.header.sequence ? run.durable : null;
+      epochs.set(epoch, { epoch, id, writer, first, durable: run.durable, sealedAt });
+    }
+    this.rememberedEpochs = [...epochs.values()]
+      .sort((one, other) => one.epoch - other.epoch)
+      .slice(-EPOCHS_REMEMBERED);
+    return {
+      applied: this.applied,
+      epochs: [...this.rememberedEpochs],
+      secondary: this.secondary
+        ? { durable: { ...this.secondary.durable }, restored: { ...this.secondary.restored } }
+        : null,
+      usable: this.usable,
+      copy: this.copy,
+      clean,
+    };
+  }
+
+  /** What is remembered of an epoch, whether or not its run is still kept. */
+  epochCursor(epoch: number): EpochCursor | undefined {
+    return this.cursors(false).epochs.find((candidate) => candidate.epoch === epoch);
+  }
+
+  /** Forgets every epoch: the set begins a new life. */
+  forgetEpochs(): void {
+    this.rememberedEpochs = [];
+  }
+
+  /** The set stops: everyone who waits gets the error; the next opening recovers (R2). */
+  fail(error: unknown): void {
+    if (this.failure) return;
+    const failure = fileError('the image set has stopped', this.folder, error);
+    this.failure = failure;
+    this.journal.fail(failure);
+    this.hosts.stop(failure);
+    this.changed();
+  }
+
+  /** Brings everything durable into the images and trims. */
+  async drain(): Promise<void> {
+    this.hosts.writeBatch();
+    await this.applier.drain();
+  }
+
+  /**
+   * Closes in order: applies everything, makes the durable numbers durable, lets the lock go. What
+   * cannot be applied now (its base is out of reach) stays in the journal. Rejects with what went
+   * wrong; nothing acknowledged is lost by that.
+   */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    try {
+      if (!this.failure) await this.closeInOrder();
+      else throw this.failure;
+    } finally {
+      await this.applier.stop();
+      this.feed.close();
+      await this.journal.close().catch(() => undefined);
+      this.release();
+    }
+  }
+
+  /** Lets files and lock go without any orderly end, as a crash would. */
+  release(): void {
+    this.closed = true;
+    this.contents.close();
+    this.cursorsStore.close();
+    this.lock.release();
+  }
+
+  private async closeInOrder(): Promise<void> {
+    this.hosts.writeBatch();
+    try {
+      await this.applier.drain();
+    } catch (error) {
+      if (this.failure) throw error;
+      this.notices.push(`not everything is in the images yet: ${String((error as Error).message)}`);
+    }
+    await this.applier.stop();
+    await this.journal.sync();
+    if (this.failure) throw this.failure;
+    await this.saveCursors(true);
+  }
+
+  private volumeDevice(index: number, sizeBytes: number): Device {
+    const set = this;
+    return {
+      sizeBytes,
+      get readOnly() {
+        return set.file.role !== 'primary';
+      },
+      submit(request: DeviceRequest, done: Done) {
+        set.hosts.submit(index, request, done);
+      },
+      nextExtent: (offset, end) => set.contents.nextExtent(index, offset, end),
+    };
+  }
+
+  private writableRun(): Run | undefined {
+    if (this.file.role !== 'primary' || this.file.seal) return undefined;
+    const run = this.ownRun();
+    return run?.seal ? undefined : run;
+  }
+
+  private hostRefusal(kind: 'read' | 'write'): RcopyError | undefined {
+    if (this.failure) return this.failure;
+    if (this.closed) return new RcopyError('E_STOPPED', `${this.folder} is being closed`);
+    const { seal, role, pair, name } = this.file;
+    if (seal) return sealedError(this.file);
+    if (role === 'primary') return undefined;
+    if (role === 'target') {
+      return new RcopyError('E_ROLE', `${name} is the target of a migration that has not switched`, {
+        hint: 'see `rcopy migrate status`',
+      });
+    }
+    if (kind === 'write') {
+      return new RcopyError('E_ROLE', `${name} is a secondary: hosts write to its primary`, {
+        hint: pair ? `its primary is ${pair.peer.name} at ${pair.peer.address}` : undefined,
+      });
+    }
+    if (this.usable) return undefined;
+    return new RcopyError('E_STATE', `${name} is not usable: its copy is not complete`, {
+      hint: 'run `rcopy replicate` on its primary',
+    });
+  }
+
+  private async makeDurable(position: Position): Promise<void> {
+    const run = this.journal.run(position.epoch);
+    if (run && run.durable < position.sequence) await this.journal.sync();
+  }
+
+  private async noteApplied(position: ProvenPosition): Promise<void> {
+    if (comparePositions(position, this.applied) > 0) this.applied = position;
+    await this.saveCursors();
+    this.trim();
+    this.changed();
+  }
+
+  /** R7: what is applied here and durable at the secondary, or owed to nobody, may go. */
+  private trim(): void {
+    try {
+      this.journal.trim(...this.trimPoint());
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.hosts.roomChanged();
+  }
+
+  private trimPoint(): [epoch: number, sequence: number] {
+    const { applied, secondary } = this;
+    const owesPair = this.file.role === 'primary' && this.file.pair !== null;
+    if (!owesPair) return [applied.epoch, applied.sequence + 1];
+    if (!secondary) return [0, 0];
+    const { durable } = secondary;
+    const lower = comparePositions(durable, applied) < 0 ? durable : applied;
+    return [lower.epoch, lower.sequence + 1];
+  }
+
+  private makeRoom(thenGiveUp: boolean): void {
+    this.wantsRoom ??= this.applier
+      .drain()
+      .then(() => {
+        this.hosts.roomChanged();
+        if (thenGiveUp) this.hosts.giveUp();
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        this.wantsRoom = undefined;
+      });
+  }
+}
+
+/** The refusal of a set that handed its group over; names the successor. */
+export function sealedError(file: SetFile): RcopyError {
+  const successor = file.seal?.successor;
+  return new RcopyError(
+    'E_SEALED',
+    `${file.name} is sealed: ${successor?.name ?? 'its successor'} took over its volumes`,
+    { hint: `use ${successor?.address ?? 'the successor'} instead` },
+  );
+}

@@ -1,0 +1,173 @@
+/**
+ * Opening an image set: lock → set.json → cursors → images and maps → journal → what is not applied
+ * yet goes into the overlay. Where they disagree after a crash, the journal wins where it is ahead,
+ * then the cursors, then set.json.
+ */
+import { RcopyError, fileError } from '../base/errors.ts';
+import { comparePositions } from '../base/position.ts';
+import type { Cursors } from '../format/cursors.ts';
+import type { SetFile } from '../format/set-file.ts';
+import { Journal } from '../journal/journal.ts';
+import type { Environment } from '../sys/environment.ts';
+import type { FileLock, FileSystem } from '../sys/files.ts';
+import { Contents } from './contents.ts';
+import type { VolumeImage } from './contents.ts';
+import { CursorsStore } from './cursors-store.ts';
+import { followJournal } from './follower.ts';
+import { Identity } from './identity.ts';
+import { ImageSet } from './image-set.ts';
+import { MapFile } from './map-file.ts';
+import { Overlay } from './overlay.ts';
+import { checkHome, lockSet, noteHolder, setPaths } from './set-folder.ts';
+import { readSetFile } from './set-file-store.ts';
+import { ensureEpoch, repairSeal } from './succession.ts';
+
+export interface OpenOptions {
+  /** How long to wait for another holder of the lock, in milliseconds. */
+  readonly lockWaitMs: number;
+  /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
+  readonly roomWaitMs: number;
+  /** Written into the lock file for people. */
+  readonly pid: number;
+  /** Takes a copied folder for the set from now on. */
+  readonly adoptCopy?: boolean;
+}
+
+/**
+ * Opens a set for use, recovering what a crash left. Throws `E_NOT_FOUND`, `E_HELD`, `E_COPIED`,
+ * `E_DAMAGED`, `E_VERSION`, `E_IO`.
+ */
+export async function openImageSet(
+  environment: Environment,
+  folder: string,
+  options: OpenOptions,
+): Promise<ImageSet> {
+  const { files } = environment;
+  readSetFile(files, folder); // before the lock: a folder that is no set is not given a lock file
+  const lock = await lockSet(environment, folder, options.lockWaitMs);
+  const opened: { close(): void }[] = [];
+  try {
+    noteHolder(files, folder, { pid: options.pid });
+    const file = readSetFile(files, folder);
+    const identity = new Identity(files, folder, file);
+    if (options.adoptCopy) await adopt(identity, files, folder);
+    else checkHome(files, folder, file);
+    const set = await assemble(environment, folder, { options, lock, identity, opened });
+    await recover(set);
+    return set;
+  } catch (error) {
+    for (const part of opened) part.close();
+    lock.release();
+    throw error;
+  }
+}
+
+interface Assembly {
+  readonly options: OpenOptions;
+  readonly lock: FileLock;
+  readonly identity: Identity;
+  /** What must be closed when opening fails. */
+  readonly opened: { close(): void }[];
+}
+
+async function assemble(
+  environment: Environment,
+  folder: string,
+  { options, lock, identity, opened }: Assembly,
+): Promise<ImageSet> {
+  const { files } = environment;
+  const { file } = identity;
+  const { store, file: cursorsFile } = CursorsStore.open(files, setPaths.cursors(folder));
+  opened.push(store);
+  const { cursors } = cursorsFile;
+  const notices = cursorsFile.note === undefined ? [] : [`cursors: ${cursorsFile.note}`];
+  const images = openImages(files, folder, file, opened);
+  const presence = openPresence(files, folder, file, cursors, opened);
+  // From here on the set is in use: a crash must find that it was not closed in order.
+  if (cursors.clean) await store.save(() => ({ ...cursors, clean: false }));
+  const journal = await Journal.open({
+    folder: setPaths.journal(folder),
+    environment,
+    sizes: file.journal,
+    ownSet: file.setId,
+    known: cursors.epochs,
+    applied: cursors.applied,
+    clean: cursors.clean,
+    readOnly: false,
+  });
+  opened.push({ close: () => void journal.close().catch(() => undefined) });
+  return new ImageSet({
+    environment,
+    folder,
+    lock,
+    identity,
+    journal,
+    contents: new Contents(images, new Overlay(images.length), presence),
+    cursorsStore: store,
+    cursors,
+    notices,
+    roomWaitMs: options.roomWaitMs,
+  });
+}
+
+async function recover(set: ImageSet): Promise<void> {
+  await repairSeal(set);
+  if (set.file.role === 'primary' && set.file.epoch > 0) await ensureEpoch(set);
+  await followJournal(set);
+  await set.saveCursors();
+}
+
+function openImages(
+  files: FileSystem,
+  folder: string,
+  file: SetFile,
+  opened: { close(): void }[],
+): VolumeImage[] {
+  return file.volumes.map(({ name, sizeBytes }) => {
+    const path = setPaths.image(folder, name);
+    const status = files.status(path, 'IMAGE:STATUS');
+    if (status?.kind !== 'file' || status.sizeBytes !== sizeBytes) {
+      const found = status ? `has ${status.sizeBytes} bytes` : 'is missing';
+      throw new RcopyError('E_DAMAGED', `${path} ${found}; volume ${name} has ${sizeBytes}`, {
+        hint: 'put the image back, or take the data from the pair of this set',
+      });
+    }
+    try {
+      const handle = files.open(path, 'write', 'IMAGE:OPEN');
+      opened.push(handle);
+      return { name, sizeBytes, handle };
+    } catch (error) {
+      throw fileError('opening the image', path, error);
+    }
+  });
+}
+
+function openPresence(
+  files: FileSystem,
+  folder: string,
+  file: SetFile,
+  cursors: Cursors,
+  opened: { close(): void }[],
+): (MapFile | undefined)[] {
+  return file.volumes.map(({ name, sizeBytes }) => {
+    const mapName = setPaths.presence(name);
+    if (!file.maps.includes(mapName)) return undefined;
+    const path = setPaths.map(folder, mapName);
+    const map = MapFile.open(files, path, 'presence', sizeBytes);
+    opened.push(map);
+    if (comparePositions(map.stamp, cursors.applied) < 0) {
+      throw new RcopyError(
+        'E_DAMAGED',
+        `${path} covers number ${map.stamp.sequence} of epoch ${map.stamp.epoch}, but ` +
+          `${cursors.applied.sequence} is applied`,
+        { hint: 'the map is older than the images; take the data from the pair of this set' },
+      );
+    }
+    return map;
+  });
+}
+
+async function adopt(identity: Identity, files: FileSystem, folder: string): Promise<void> {
+  const home = files.status(setPaths.journal(folder), 'SET:STATUS')?.inode ?? '';
+  if (home !== identity.file.home) await identity.update((file) => ({ ...file, home }));
+}

@@ -1,0 +1,122 @@
+/**
+ * What was written but is not in the images yet, in two layers: `current` takes new writes;
+ * `frozen` is what the applier is putting into the images. Reads look in current, then frozen, then
+ * the image.
+ */
+import type { ProvenPosition } from '../base/position.ts';
+import { ExtentMap } from './extent-map.ts';
+import type { ContentExtent } from './extent-map.ts';
+
+/** One layer over all volumes of a set. */
+export class OverlayLayer {
+  readonly volumes: ExtentMap[];
+  /** The end of the last whole host request in this layer. */
+  upTo: ProvenPosition | undefined;
+
+  constructor(volumeCount: number) {
+    this.volumes = Array.from({ length: volumeCount }, () => new ExtentMap());
+  }
+
+  get dataBytes(): number {
+    let sum = 0;
+    for (const volume of this.volumes) sum += volume.dataBytes;
+    return sum;
+  }
+}
+
+export class Overlay {
+  private readonly volumeCount: number;
+  private current: OverlayLayer;
+  private frozen: OverlayLayer | undefined;
+
+  constructor(volumeCount: number) {
+    this.volumeCount = volumeCount;
+    this.current = new OverlayLayer(volumeCount);
+  }
+
+  /** Payload bytes held in both layers. */
+  get dataBytes(): number {
+    return this.current.dataBytes + (this.frozen?.dataBytes ?? 0);
+  }
+
+  /** Whether anything waits to be applied. */
+  get isEmpty(): boolean {
+    return this.current.upTo === undefined && this.frozen === undefined;
+  }
+
+  /** Payload bytes that the applier has not taken yet. */
+  get waitingBytes(): number {
+    return this.current.dataBytes;
+  }
+
+  insert(
+    volume: number,
+    start: number,
+    length: number,
+    data: Uint8Array | undefined,
+    mayFree: boolean,
+  ): void {
+    this.current.volumes[volume]?.insert(start, length, data, mayFree);
+  }
+
+  /** To be called at the end of each host request: only whole requests are applied (R1). */
+  endRequest(position: ProvenPosition): void {
+    this.current.upTo = position;
+  }
+
+  /** Hands the current layer to the applier; undefined when there is nothing in it. */
+  freeze(): OverlayLayer | undefined {
+    if (this.frozen) return this.frozen;
+    if (this.current.upTo === undefined) return undefined;
+    this.frozen = this.current;
+    this.current = new OverlayLayer(this.volumeCount);
+    return this.frozen;
+  }
+
+  /** The frozen layer is in the images. */
+  release(): void {
+    this.frozen = undefined;
+  }
+
+  /** The layers from oldest to newest, for one volume. */
+  layers(volume: number): readonly ExtentMap[] {
+    const maps: ExtentMap[] = [];
+    const frozen = this.frozen?.volumes[volume];
+    if (frozen) maps.push(frozen);
+    const current = this.current.volumes[volume];
+    if (current) maps.push(current);
+    return maps;
+  }
+
+  /** Lays the new content of a range over `target`, which begins at `start`. */
+  copyOver(volume: number, start: number, target: Uint8Array): void {
+    const end = start + target.length;
+    for (const layer of this.layers(volume)) {
+      layer.forEachIn(start, end, (extent) => copyExtent(extent, start, end, target));
+    }
+  }
+
+  /** Whether the newest content covers the whole range. */
+  covers(volume: number, start: number, end: number): boolean {
+    const [older, newer] = this.layers(volume);
+    if (!older) return false;
+    if (!newer) return older.covers(start, end);
+    let at = start;
+    while (at < end) {
+      const extent = newer.firstIn(at, end) ?? { start: end, end };
+      if (extent.start > at && !older.covers(at, Math.min(extent.start, end))) return false;
+      at = extent.end;
+    }
+    return true;
+  }
+}
+
+function copyExtent(extent: ContentExtent, start: number, end: number, target: Uint8Array): void {
+  const from = Math.max(extent.start, start);
+  const to = Math.min(extent.end, end);
+  if (extent.data === undefined) {
+    target.fill(0, from - start, to - start);
+  } else {
+    target.set(extent.data.subarray(from - extent.start, to - extent.start), from - start);
+  }
+}

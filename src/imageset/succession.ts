@@ -1,0 +1,245 @@
+/**
+ * How primaries follow each other (R4): opening an epoch, ending it with a seal, accepting the
+ * group from a predecessor. Each step is durable before the next, and each can be repeated.
+ */
+import { RcopyError } from '../base/errors.ts';
+import { idFromBytes } from '../base/ids.ts';
+import type { MigrationId } from '../base/ids.ts';
+import { encodeOpen, decodeSealRecord, encodeSeal } from '../format/control-records.ts';
+import type { Parent } from '../format/control-records.ts';
+import { decodeRecord, encodeRecord } from '../format/record.ts';
+import type { MigrationEntry, PeerIdentity, SealEntry } from '../format/set-file.ts';
+import type { ImageSet } from './image-set.ts';
+import { MapFile } from './map-file.ts';
+import { setPaths } from './set-folder.ts';
+
+/**
+ * Sees to it that the epoch that set.json names has its run, begun with a durable open record, and
+ * that the cursors know it. The first host write of a set calls it, and every start of a primary.
+ */
+export async function ensureEpoch(set: ImageSet): Promise<void> {
+  if (set.file.epoch === 0) await set.identity.update((file) => ({ ...file, epoch: 1 }));
+  const { epoch } = set.file;
+  const known = set.epochCursor(epoch);
+  const existing = set.journal.run(epoch);
+  if (set.applied.epoch === epoch && existing) return;
+  if (set.applied.epoch === epoch && known) throw journalGone(set, epoch);
+  const run = existing ?? set.journal.startRun(openRecord(set, epoch));
+  await set.journal.sync();
+  const head = run.head;
+  if (!head) throw journalGone(set, epoch);
+  set.applied = {
+    epoch,
+    sequence: run.identity.first - 1,
+    chain: head.header.ownChain,
+  };
+  set.feed.enter(run);
+  await set.saveCursors();
+  set.hosts.roomChanged();
+}
+
+function journalGone(set: ImageSet, epoch: number): RcopyError {
+  return new RcopyError('E_DAMAGED', `${set.folder}: the journal of epoch ${epoch} is gone`, {
+    hint: 'take the data from the pair of this set, or from a backup',
+  });
+}
+
+function openRecord(set: ImageSet, epoch: number) {
+  const { random, clock } = set.environment;
+  const sealHex = set.file.migration?.handover?.sealRecord;
+  let parent: Parent = { kind: 'none' };
+  let next = 1;
+  let chain = 0;
+  if (epoch > 1) {
+    if (sealHex === undefined) throw journalGone(set, epoch);
+    const seal = Buffer.from(sealHex, 'hex');
+    const { record } = decodeSealRecord(seal);
+    parent = { kind: 'seal', seal };
+    next = record.header.sequence;
+    chain = record.header.ownChain;
+  }
+  const { bytes } = encodeRecord(
+    {
+      kind: 'open',
+      endOfRequest: true,
+      mayFree: false,
+      chain,
+      epoch,
+      volume: 0,
+      sequence: next,
+      offset: 0,
+      length: 0,
+      timeMs: clock.now(),
+      durableSequence: next - 1,
+    },
+    encodeOpen({ epochId: idFromBytes<'epoch'>(random.bytes(16)), writer: set.file.setId, parent }),
+  );
+  const check = decodeRecord(bytes, 0);
+  if (check.found !== 'record') throw new RcopyError('E_INTERNAL', 'an open record reads back');
+  return check.record;
+}
+
+/**
+ * Ends this set's epoch for good: every request taken so far is answered, then the seal is appended
+ * and synced. Asked again under the same migration it answers the same. POINT OF NO RETURN.
+ * Throws `E_SEALED` when it was sealed for another one, `E_ROLE` when it is no primary.
+ */
+export async function seal(
+  set: ImageSet,
+  migrationId: MigrationId,
+  successor: PeerIdentity,
+): Promise<SealEntry> {
+  const { file } = set;
+  if (file.seal) return sameSeal(file.seal, migrationId);
+  if (file.abortedMigrations.includes(migrationId)) {
+    throw new RcopyError('E_STATE', `migration ${migrationId} was aborted at ${file.name}`, {
+      hint: 'start a new one with `rcopy migrate`',
+    });
+  }
+  if (file.role !== 'primary') {
+    throw new RcopyError('E_ROLE', `${file.name} is no primary: it has nothing to hand over`);
+  }
+  await ensureEpoch(set);
+  set.hosts.writeBatch();
+  const run = set.ownRun();
+  if (!run) throw journalGone(set, file.epoch);
+  const payload = encodeSeal({
+    epochId: run.identity.id,
+    group: file.groupId,
+    set: file.setId,
+    successor: successor.setId,
+    migration: migrationId,
+    successorAddress: successor.address,
+  });
+  const { bytes } = encodeRecord(
+    {
+      kind: 'seal',
+      endOfRequest: true,
+      mayFree: false,
+      chain: run.chain,
+      epoch: run.epoch,
+      volume: 0,
+      sequence: run.next,
+      offset: 0,
+      length: 0,
+      timeMs: set.environment.clock.now(),
+      durableSequence: run.durable,
+    },
+    payload,
+  );
+  const check = decodeRecord(bytes, 0);
+  if (check.found !== 'record') throw new RcopyError('E_INTERNAL', 'a seal reads back');
+  set.journal.appendReceived(run, [check.record]);
+  await set.journal.sync();
+  await repairSeal(set);
+  const entry = set.file.seal;
+  if (!entry) throw new RcopyError('E_INTERNAL', 'a durable seal stands in set.json');
+  return entry;
+}
+
+function sameSeal(entry: SealEntry, migrationId: MigrationId): SealEntry {
+  if (entry.migrationId === migrationId) return entry;
+  throw new RcopyError(
+    'E_SEALED',
+    `it was sealed by migration ${entry.migrationId} for ${entry.successor.name}`,
+    { hint: `use ${entry.successor.address} instead` },
+  );
+}
+
+/**
+ * A seal in the journal is repeated in set.json and cursors, and the other way round: any one of
+ * the three keeps the set sealed. Called at each start and after sealing.
+ */
+export async function repairSeal(set: ImageSet): Promise<void> {
+  const { file } = set;
+  const run = set.journal.last;
+  if (file.seal || file.role === 'secondary' || !run?.seal) return;
+  if (run.identity.writer !== file.setId) return;
+  const { record, seal: payload } = decodeSealRecord(run.seal.bytes);
+  const successorName = file.migration?.target.name ?? payload.successorAddress;
+  await set.identity.update((current) => ({
+    ...current,
+    seal: {
+      epoch: run.epoch,
+      nextSequence: record.header.sequence,
+      successor: {
+        setId: payload.successor,
+        name: successorName,
+        address: payload.successorAddress,
+      },
+      migrationId: payload.migration,
+      record: run.seal?.bytes.toString('hex') ?? '',
+    },
+  }));
+  await set.saveCursors();
+  set.hosts.roomChanged(); // whoever waited for the epoch's journal is refused now
+  set.changed();
+}
+
+/**
+ * Takes the group over from a sealed predecessor: presence maps (all absent) first, then, in one
+ * replacement of set.json, role, pair, epoch and the handover; then the epoch is opened. After the
+ * replacement this set is the primary, also after a crash.
+ */
+export async function acceptHandover(set: ImageSet, migration: MigrationEntry): Promise<void> {
+  const { file } = set;
+  const { handover, pair } = migration;
+  if (!handover || !pair) throw new RcopyError('E_INTERNAL', 'an acceptance needs its handover');
+  if (file.role === 'primary') return ensureEpoch(set);
+  const { seal: payload, record } = decodeSealRecord(Buffer.from(handover.sealRecord, 'hex'));
+  if (payload.successor !== file.setId || payload.migration !== migration.id) {
+    throw new RcopyError('E_SPLIT_BRAIN', `the seal names another successor than ${file.name}`);
+  }
+  const epoch = handover.epoch + 1;
+  const stamp = { epoch, sequence: record.header.sequence - 1 };
+  const { files } = set.environment;
+  const maps = file.volumes.map((volume) => setPaths.presence(volume.name));
+  for (const [index, volume] of file.volumes.entries()) {
+    const path = setPaths.map(set.folder, maps[index] ?? '');
+    set.contents.presence[index]?.close();
+    set.contents.presence[index] = await MapFile.create(
+      files,
+      path,
+      'presence',
+      volume.sizeBytes,
+      stamp,
+    );
+  }
+  await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
+  set.secondary = {
+    durable: { epoch: handover.epoch, sequence: handover.journalCursor - 1 },
+    restored: { epoch: handover.epoch, sequence: 0 },
+  };
+  await set.saveCursors();
+  await set.identity.update((current) => ({
+    ...current,
+    role: 'primary',
+    epoch,
+    groupId: payload.group,
+    pair: {
+      id: pair.id,
+      peer: migration.secondary,
+      ack: pair.ack,
+      state: 'paired',
+      reason: '',
+      copyBase: null,
+    },
+    migration: { ...migration, state: 'copying' },
+    maps,
+  }));
+  await ensureEpoch(set);
+}
+
+/** Every block is here: the maps go. set.json stops naming them before they are removed. */
+export async function finishPresence(set: ImageSet): Promise<void> {
+  const { files } = set.environment;
+  await set.drain();
+  const maps = set.file.maps;
+  await set.identity.update((file) => ({ ...file, maps: [] }));
+  for (const [index, file] of set.contents.presence.entries()) {
+    file?.close();
+    set.contents.presence[index] = undefined;
+  }
+  for (const map of maps) files.remove(setPaths.map(set.folder, map), 'MAP:REMOVE');
+  await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
+}
