@@ -37,13 +37,13 @@ type Versions<Value> = readonly Version<Value>[];
 export class FileContent {
   private readonly pages: Pages;
   private readonly unsynced: Map<number, Versions<Uint8Array>>;
-  private sizes: Versions<number>;
+  private sizes: Version<number>[];
   private changes: number;
 
   constructor(space: Space, original?: FileContent) {
     this.pages = original?.pages.copyInto(space) ?? new Pages(space);
     this.unsynced = new Map(original?.unsynced);
-    this.sizes = original?.sizes ?? [{ change: 0, value: 0, abandoned: false }];
+    this.sizes = [...(original?.sizes ?? [{ change: 0, value: 0, abandoned: false }])];
     this.changes = original?.changes ?? 0;
   }
 
@@ -106,7 +106,7 @@ export class FileContent {
       if (left.length === 1) this.unsynced.delete(sector);
       else this.unsynced.set(sector, left);
     }
-    this.sizes = durableFrom(this.sizes, change);
+    this.sizes = [...durableFrom(this.sizes, change)];
   }
 
   /** A sync of all changes up to `change` failed. */
@@ -114,7 +114,7 @@ export class FileContent {
     for (const [sector, versions] of this.unsynced) {
       this.unsynced.set(sector, abandonedUpTo(versions, change));
     }
-    this.sizes = abandonedUpTo(this.sizes, change);
+    this.sizes = [...abandonedUpTo(this.sizes, change)];
   }
 
   /** The power was lost: each sector that was in doubt, and the size, becomes one of its versions. */
@@ -142,7 +142,7 @@ export class FileContent {
     const flipped = (bytes: Uint8Array): Uint8Array =>
       bytes.with(offset, (bytes[offset] ?? 0) ^ (1 << bit));
     const versions = this.unsynced.get(sector);
-    this.overwriteSector(sector, flipped(this.sectorCopy(sector)));
+    this.overwriteSector(sector, flipped(this.sectorsCopy(sector, 1) ?? ZERO_SECTOR));
     if (versions === undefined) return;
     const damaged = versions.map(({ change, value, abandoned }) => {
       return { change, value: flipped(value), abandoned };
@@ -152,18 +152,15 @@ export class FileContent {
 
   /** Changes a piece of a page, and notes what its sectors were and have become. */
   private change(piece: PagePiece, action: () => void): void {
-    const first = piece.page * SECTORS_PER_PAGE + Math.floor(piece.from / SECTOR_BYTES);
-    const end = piece.page * SECTORS_PER_PAGE + Math.ceil(piece.to / SECTOR_BYTES);
-    for (let sector = first; sector < end; sector++) {
-      if (this.unsynced.has(sector)) continue;
-      const value = this.sectorCopy(sector);
-      this.unsynced.set(sector, [{ change: 0, value, abandoned: false }]);
-    }
+    const inPage = Math.floor(piece.from / SECTOR_BYTES);
+    const count = Math.ceil(piece.to / SECTOR_BYTES) - inPage;
+    const first = piece.page * SECTORS_PER_PAGE + inPage;
+    const before = this.sectorsCopy(first, count);
     action();
-    for (let sector = first; sector < end; sector++) {
-      const value = this.sectorCopy(sector);
-      const versions = this.unsynced.get(sector) ?? [];
-      this.unsynced.set(sector, [...versions, { change: this.changes, value, abandoned: false }]);
+    const after = this.sectorsCopy(first, count);
+    for (let index = 0; index < count; index++) {
+      const versions = this.unsynced.get(first + index) ?? [versionOf(0, before, index)];
+      this.unsynced.set(first + index, [...versions, versionOf(this.changes, after, index)]);
     }
   }
 
@@ -180,15 +177,16 @@ export class FileContent {
 
   private noteSize(bytes: number): void {
     if (bytes === this.size) return;
-    const others = this.sizes.filter(({ change }) => change !== this.changes);
-    this.sizes = [...others, { change: this.changes, value: bytes, abandoned: false }];
+    // One change has one size, though a write grows the file page by page.
+    if (this.sizes.length > 1 && this.sizes.at(-1)?.change === this.changes) this.sizes.pop();
+    this.sizes.push({ change: this.changes, value: bytes, abandoned: false });
   }
 
-  private sectorCopy(sector: number): Uint8Array {
-    const page = this.pages.get(Math.floor(sector / SECTORS_PER_PAGE));
-    if (page === undefined) return ZERO_SECTOR;
-    const from = (sector % SECTORS_PER_PAGE) * SECTOR_BYTES;
-    return page.slice(from, from + SECTOR_BYTES);
+  /** The bytes of some sectors of one page; `undefined` for a hole. */
+  private sectorsCopy(first: number, count: number): Uint8Array | undefined {
+    const page = this.pages.get(Math.floor(first / SECTORS_PER_PAGE));
+    const from = (first % SECTORS_PER_PAGE) * SECTOR_BYTES;
+    return page?.slice(from, from + count * SECTOR_BYTES);
   }
 
   private overwriteSector(sector: number, bytes: Uint8Array): void {
@@ -196,6 +194,16 @@ export class FileContent {
     if (bytes === ZERO_SECTOR && this.pages.get(page) === undefined) return;
     this.pages.allocate(page).set(bytes, (sector % SECTORS_PER_PAGE) * SECTOR_BYTES);
   }
+}
+
+/** A version of the sector at `index` of some that were copied together. */
+function versionOf(
+  change: number,
+  copy: Uint8Array | undefined,
+  index: number,
+): Version<Uint8Array> {
+  const value = copy?.subarray(index * SECTOR_BYTES, (index + 1) * SECTOR_BYTES) ?? ZERO_SECTOR;
+  return { change, value, abandoned: false };
 }
 
 /** The versions that are left after a sync of all changes up to `change`, the durable one first. */
