@@ -117,7 +117,7 @@ export class FileContent {
     this.sizes = [...abandonedUpTo(this.sizes, change)];
   }
 
-  /** The power was lost: each sector that was in doubt, and the size, becomes one of its versions. */
+  /** The power was lost: each sector in doubt, and the size, becomes one of its versions. */
   losePower(choose: ChooseVersion): void {
     for (const [sector, versions] of this.unsynced) {
       const chosen = versions[choose(versions.length)]?.value ?? ZERO_SECTOR;

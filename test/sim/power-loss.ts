@@ -8,7 +8,7 @@ export const LOSE_ALL: PowerLoss = {
   versionsOfFile: () => () => 0,
 };
 
-/** How much of a file that was not synced had reached the disk: nothing, little, half, most, all. */
+/** How much of what was not synced of a file had reached the disk, between nothing and all. */
 const KEPT_PERCENT = [0, 10, 50, 90, 100] as const;
 
 /**
