@@ -22,7 +22,7 @@ test('things happen in one order: queued first, then timers by time and age', ()
   expect(order.at(-1)).toBe('late at 20');
 });
 
-test('run lets promises settle between steps, and time pass only when all else is done', async () => {
+test('run lets promises settle between steps; time passes when all else is done', async () => {
   const clock = new SimulatedClock();
   const seen: number[] = [];
   const work = async (): Promise<void> => {
