@@ -45,6 +45,22 @@ export class BlockMap {
     this.setBlocks += 1;
   }
 
+  /** Adds all blocks from `from` up to, not including, `end`; whole pages at once. */
+  addRange(from: number, end: number): void {
+    for (let block = from; block < end; ) {
+      const pageEnd = (Math.floor(block / MAP_PAGE_BLOCKS) + 1) * MAP_PAGE_BLOCKS;
+      if (block % MAP_PAGE_BLOCKS === 0 && pageEnd <= end && this.page(block) === NONE) {
+        const index = block / MAP_PAGE_BLOCKS;
+        this.changed.add(index);
+        this.pages[index] = ALL;
+        this.setBlocks += MAP_PAGE_BLOCKS;
+        block = pageEnd;
+      } else {
+        for (const stop = Math.min(pageEnd, end); block < stop; block += 1) this.add(block);
+      }
+    }
+  }
+
   remove(block: number): void {
     if (!this.has(block)) return;
     const page = this.writablePage(block);

@@ -5,7 +5,7 @@
  */
 import type { Extent } from '../base/extent.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
-import { COPY_RANGE_BYTES, MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import type { FileHandle } from '../sys/files.ts';
 import type { BlockMap } from './block-map.ts';
 import type { ContentExtent } from './extent-map.ts';
@@ -22,10 +22,17 @@ export interface VolumeImage {
 /** Where absent blocks come from. */
 export interface AbsentSource {
   /**
-   * The bytes of a range that does not change any more at the source; undefined for a hole. Rejects
-   * with `E_UNREACHABLE` when the source cannot be asked now.
+   * The beginning of a range that does not change any more at the source: whole blocks of data, or
+   * a hole, as much as suits the source. Rejects with `E_UNREACHABLE` when it cannot be asked now.
    */
-  fetch(volume: number, offset: number, length: number): Promise<Uint8Array | undefined>;
+  fetch(volume: number, offset: number, length: number): Promise<FetchedRange>;
+}
+
+export interface FetchedRange {
+  /** More than 0, at most what was asked; ends on a block border or at the end of what was asked. */
+  readonly length: number;
+  /** Undefined for a hole. */
+  readonly data: Uint8Array | undefined;
 }
 
 /** A range of absent blocks, in bytes; both ends on block borders or at the volume's end. */
@@ -124,23 +131,25 @@ export class Contents {
     for (;;) {
       const absent = this.absentIn(volume, start, end);
       if (!absent) return;
-      const stop = Math.min(absent.end, absent.start + COPY_RANGE_BYTES);
-      await this.fetchBase(volume, { start: absent.start, end: stop });
+      await this.fetchBase(volume, absent);
     }
   }
 
-  /** Fetches absent blocks and puts them under everything newer. Returns the bytes moved. */
+  /**
+   * Fetches the beginning of a range of absent blocks and puts it under everything newer. Returns
+   * how far it came.
+   */
   async fetchBase(volume: number, range: AbsentRange): Promise<number> {
     if (!this.source) {
       throw new RcopyError('E_UNREACHABLE', 'blocks that are not here yet cannot be fetched', {
         hint: 'their source is named by `rcopy migrate status`; start it, or resume the migration',
       });
     }
-    const length = range.end - range.start;
-    const data = await this.source.fetch(volume, range.start, length);
+    const asked = range.end - range.start;
+    const { length, data } = await this.source.fetch(volume, range.start, asked);
     this.putBase(volume, range.start, length, data);
     this.fetchedBytes += data?.length ?? 0;
-    return data?.length ?? 0;
+    return range.start + length;
   }
 
   /** Writes base content to those blocks of a range that are still absent; marks them present. */
@@ -154,7 +163,7 @@ export class Contents {
       const to = map.next(from, last, true);
       const range = this.blockRange(volume, from, to);
       this.writeImage(volume, range.start, range.end - range.start, slice(data, start, range), true);
-      for (let absent = from; absent < to; absent += 1) map.add(absent);
+      map.addRange(from, to);
       block = to;
     }
   }
@@ -189,10 +198,10 @@ export class Contents {
       for (const run of contiguous(extents.extents)) this.applyRun(volume, run);
       if (!map || map.isFull) continue;
       for (const extent of extents.extents) {
-        const last = Math.ceil(extent.end / MAP_BLOCK_BYTES);
-        for (let block = Math.floor(extent.start / MAP_BLOCK_BYTES); block < last; block += 1) {
-          map.add(block);
-        }
+        map.addRange(
+          Math.floor(extent.start / MAP_BLOCK_BYTES),
+          Math.ceil(extent.end / MAP_BLOCK_BYTES),
+        );
       }
     }
   }

@@ -4,6 +4,7 @@
  * open-set.ts.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
+import { isZero } from '../base/bytes.ts';
 import { OVERLAY_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
@@ -187,23 +188,25 @@ export class ImageSet {
   }
 
   /**
-   * Reads a range as a peer gets it: everything that it reflects is durable here before it leaves
-   * (R3). `asOf` is the newest number that the range can hold.
+   * Reads the beginning of a range as a peer gets it: data, at most `dataBytesMax` of it, or a hole.
+   * Everything that it reflects is durable here before it leaves (R3); `asOf` is the newest number
+   * that it can reflect.
    */
   async readForPeer(
     volume: number,
     offset: number,
-    length: number,
-  ): Promise<{ asOf: number; data: Buffer | undefined }> {
-    await this.contents.makePresent(volume, offset, offset + length);
+    end: number,
+    dataBytesMax: number,
+  ): Promise<{ asOf: number; length: number; data: Buffer | undefined }> {
+    await this.contents.makePresent(volume, offset, Math.min(end, offset + dataBytesMax));
     this.hosts.writeBatch();
     const asOf = this.newest;
-    const epoch = this.file.epoch;
-    const extent = this.contents.nextExtent(volume, offset, offset + length);
-    const isHole = !extent.data && extent.length === length;
-    const data = isHole ? undefined : this.contents.readNow(volume, offset, length);
-    await this.makeDurable({ epoch, sequence: asOf });
-    return { asOf, data };
+    const extent = this.contents.nextExtent(volume, offset, end);
+    const length = extent.data ? Math.min(extent.length, dataBytesMax) : extent.length;
+    let data = extent.data ? this.contents.readNow(volume, offset, length) : undefined;
+    if (data && isZero(data)) data = undefined;
+    await this.makeDurable({ epoch: this.file.epoch, sequence: asOf });
+    return { asOf, length, data };
   }
 
   /** Saves the cursors as they are now. Durable when it resolves. */
