@@ -48,8 +48,9 @@ export const APPLY_IDLE_MS = 200;
 /** Names of sets, volumes and marks. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** The longest name of a mark, in bytes of UTF-8. */
-export const MARK_NAME_BYTES_MAX = 255;
+/** Marks and epochs that the cursors remember; older ones are history. Both must fit a slot. */
+export const MARKS_REMEMBERED = 8;
+export const EPOCHS_REMEMBERED = 8;
 
 /** One range of a copy or of an on-demand fetch. */
 export const COPY_RANGE_BYTES = 1 * MIB;

@@ -164,7 +164,7 @@ export async function beginCopy(set: ImageSet, head: WholeRecord): Promise<void>
 /** One range of a copy, in the order of the stream. In the image at once, durable with the cursor. */
 export function putCopyRange(
   set: ImageSet,
-  range: { volume: number; offset: number; length: number; asOf: number; data?: Uint8Array },
+  range: { volume: number; offset: number; length: number; asOf: number; data: Uint8Array | undefined },
 ): void {
   const copy = set.copyReceived;
   if (!copy || copy.complete) throw new RcopyError('E_PROTOCOL', 'a range came outside of a copy');

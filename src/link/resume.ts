@@ -1,0 +1,130 @@
+/**
+ * What follows after both sides said who they are: the hello table. In-sync is proved by epoch,
+ * number and chain, never presumed (R5). Pure.
+ */
+import type { ErrorCode } from '../base/errors.ts';
+import type { ProvenPosition } from '../base/position.ts';
+import type { CopyProgress, ReceiverEpoch, Welcome } from './messages.ts';
+
+/** What the sender knows about itself. */
+export interface SenderView {
+  readonly epoch: number;
+  readonly epochId: string;
+  /** The epoch's first number. */
+  readonly first: number;
+  /** The number that it would give next. */
+  readonly next: number;
+  readonly sealed: boolean;
+  /** The lowest number whose record is kept. */
+  readonly firstKept: number;
+  /** The chain value that record `sequence` carries; undefined when it is not known any more. */
+  chainBefore(sequence: number): number | undefined;
+  /** The pair is being made, or made anew: a copy is due. */
+  readonly copyDue: boolean;
+  /** The base of the copy that is under way, if one was begun. */
+  readonly copyBase: ProvenPosition | null;
+  /** The highest number of this epoch that the secondary ever said it has durable. */
+  readonly acknowledged: number;
+}
+
+export type ResumeDecision =
+  | { readonly kind: 'resume'; readonly from: number }
+  /** From where a copy goes on; records go on behind its base. */
+  | { readonly kind: 'continue-copy'; readonly copy: CopyProgress; readonly from: number }
+  | { readonly kind: 'begin-copy' }
+  /** Everything up to the seal is at the secondary. */
+  | { readonly kind: 'finished' }
+  | { readonly kind: 'stop'; readonly code: ErrorCode; readonly reason: string };
+
+/** Decides, row by row; the first that fits. Each row is a test. */
+export function decideResume(sender: SenderView, peer: Welcome): ResumeDecision {
+  const mine = peer.epochs.find((candidate) => candidate.epoch === sender.epoch);
+  const newest = peer.epochs.at(-1);
+  if (mine && mine.id !== sender.epochId) {
+    return stop('E_SPLIT_BRAIN', `it holds another epoch ${sender.epoch} than this set wrote`);
+  }
+  if (newest && newest.epoch > sender.epoch) return behindSuccessor(sender, mine, newest);
+  if (sender.copyDue) return copying(sender, peer, mine);
+  if (!mine) return unknownEpoch(sender, newest);
+  return inEpoch(sender, mine);
+}
+
+/** The secondary follows a later epoch already: this sender may only complete its own. */
+function behindSuccessor(
+  sender: SenderView,
+  mine: ReceiverEpoch | undefined,
+  newest: ReceiverEpoch,
+): ResumeDecision {
+  if (!sender.sealed) {
+    return stop('E_SPLIT_BRAIN', `it follows epoch ${newest.epoch}; this set never sealed its own`);
+  }
+  if (!mine) return { kind: 'finished' };
+  return mine.sealed ? { kind: 'finished' } : inEpoch(sender, mine);
+}
+
+function copying(
+  sender: SenderView,
+  peer: Welcome,
+  mine: ReceiverEpoch | undefined,
+): ResumeDecision {
+  const { copy } = peer;
+  const { copyBase } = sender;
+  if (copyBase && peer.usable && mine) return inEpoch(sender, mine);
+  const same =
+    copy &&
+    copyBase &&
+    copy.base.epoch === copyBase.epoch &&
+    copy.base.sequence === copyBase.sequence &&
+    copy.base.chain === copyBase.chain;
+  if (!same || !mine) return { kind: 'begin-copy' };
+  const records = inEpoch(sender, mine);
+  return records.kind === 'resume'
+    ? { kind: 'continue-copy', copy, from: records.from }
+    : { kind: 'begin-copy' };
+}
+
+/** The secondary knows nothing of this epoch: right only where it follows directly. */
+function unknownEpoch(sender: SenderView, newest: ReceiverEpoch | undefined): ResumeDecision {
+  if (newest && newest.epoch === sender.epoch - 1) {
+    return sender.firstKept <= sender.first
+      ? { kind: 'resume', from: sender.first }
+      : stop('E_STATE', 'it lacks the beginning of this epoch, which is not kept any more', true);
+  }
+  return stop('E_STATE', `it knows nothing of epoch ${sender.epoch} and was never copied to`, true);
+}
+
+function inEpoch(sender: SenderView, mine: ReceiverEpoch): ResumeDecision {
+  if (mine.sealed && sender.sealed) return { kind: 'finished' };
+  if (mine.sealed) {
+    return stop('E_SPLIT_BRAIN', `epoch ${sender.epoch} is sealed there, but not here`);
+  }
+  if (mine.next > sender.next) {
+    return stop(
+      'E_SPLIT_BRAIN',
+      `it has number ${mine.next - 1}, and this set only ${sender.next - 1}: records were lost here`,
+    );
+  }
+  if (mine.durable < sender.acknowledged) {
+    return stop(
+      'E_SPLIT_BRAIN',
+      `it has only number ${mine.durable} durable, but acknowledged ${sender.acknowledged}: ` +
+        'it was rolled back, or is a copy',
+      true,
+    );
+  }
+  if (mine.next < sender.firstKept) {
+    return stop(
+      'E_STATE',
+      `it needs number ${mine.next}; the journal keeps ${sender.firstKept} and later`,
+      true,
+    );
+  }
+  if (sender.chainBefore(mine.next) !== mine.chain) {
+    return stop('E_SPLIT_BRAIN', `its record ${mine.next - 1} is not the one that this set has`);
+  }
+  return { kind: 'resume', from: mine.next };
+}
+
+function stop(code: ErrorCode, reason: string, resync = false): ResumeDecision {
+  return { kind: 'stop', code, reason: resync ? `${reason}; it needs a new copy` : reason };
+}

@@ -1,0 +1,144 @@
+/**
+ * Requests and answers between image sets: reading ranges (migration, verify) and whatever calls
+ * the rooms above register. Ids let many requests be under way at once.
+ */
+import { RcopyError } from '../base/errors.ts';
+import { COPY_RANGE_BYTES } from '../base/limits.ts';
+import type { AbsentSource, FetchedRange } from '../imageset/contents.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import type { FrameChannel } from './channel.ts';
+import type { Frame } from './frame.ts';
+import {
+  decodeRequest,
+  decodeResponse,
+  encodeFailure,
+  encodeJson,
+  encodeResponse,
+} from './messages.ts';
+import type { Hello, Response } from './messages.ts';
+
+/** Answers calls other than reads; rejects with what the caller is told. */
+export type CallHandler = (name: string, parameters: unknown) => Promise<unknown>;
+
+/** Serves one peer's requests about `set`. */
+export function serveRequests(set: ImageSet, channel: FrameChannel, handle: CallHandler): void {
+  channel.post('welcome', [
+    encodeJson({
+      setId: set.file.setId,
+      name: set.file.name,
+      bootId: '',
+      usable: set.usable,
+      epochs: [],
+      copy: null,
+    }),
+  ]);
+  channel.listen({
+    frame: (frame) => {
+      if (frame.type !== 'request') {
+        throw new RcopyError('E_PROTOCOL', `a client sent a ${frame.type} frame`);
+      }
+      const request = decodeRequest(frame.body);
+      answer(set, request.name, request.parameters, handle).then(
+        ({ value, data }) => channel.post('response', encodeResponse(request.id, value, data)),
+        (error: unknown) => channel.post('response', encodeFailure(request.id, error)),
+      );
+    },
+    ended: () => undefined,
+  });
+}
+
+interface ReadParameters {
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+interface ReadAnswer {
+  readonly asOf: number;
+  readonly length: number;
+  readonly hole: boolean;
+}
+
+async function answer(
+  set: ImageSet,
+  name: string,
+  parameters: unknown,
+  handle: CallHandler,
+): Promise<{ value: unknown; data?: Uint8Array }> {
+  if (name !== 'read') return { value: await handle(name, parameters) };
+  const { volume, offset, length } = parameters as ReadParameters;
+  const image = set.contents.image(volume);
+  if (!(offset >= 0 && length > 0 && offset + length <= image.sizeBytes)) {
+    throw new RcopyError('E_RANGE', `a read of ${length} bytes at ${offset} leaves ${image.name}`);
+  }
+  const read = await set.readForPeer(volume, offset, offset + length, COPY_RANGE_BYTES);
+  const value: ReadAnswer = { asOf: read.asOf, length: read.length, hole: read.data === undefined };
+  return read.data ? { value, data: read.data } : { value };
+}
+
+/** The asking end. */
+export class PeerClient implements AbsentSource {
+  private readonly channel: FrameChannel;
+  private readonly waiting = new Map<
+    number,
+    { resolve(response: Response): void; reject(error: Error): void }
+  >();
+  private nextId = 1;
+
+  /** Says hello and asks from then on. */
+  constructor(channel: FrameChannel, hello: Hello) {
+    this.channel = channel;
+    channel.post('hello', [encodeJson(hello)]);
+    channel.listen({
+      frame: (frame) => this.receive(frame),
+      ended: (error) => this.failAll(error),
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.channel.hasEnded;
+  }
+
+  /** Asks for something by name. Rejects with the peer's error, or `E_UNREACHABLE`. */
+  async call(name: string, parameters: unknown): Promise<{ value: unknown; data: Buffer }> {
+    if (this.channel.hasEnded) throw gone(this.channel.peer);
+    const id = this.nextId;
+    this.nextId += 1;
+    const response = await new Promise<Response>((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      this.channel.post('request', [encodeJson({ id, name, parameters })]);
+    });
+    if (!response.ok) throw response.error;
+    return { value: response.value, data: response.data };
+  }
+
+  async fetch(volume: number, offset: number, length: number): Promise<FetchedRange> {
+    const { value, data } = await this.call('read', { volume, offset, length });
+    const read = value as ReadAnswer;
+    return { length: read.length, data: read.hole ? undefined : data };
+  }
+
+  close(): void {
+    this.channel.close();
+  }
+
+  private receive(frame: Frame): void {
+    if (frame.type === 'welcome' || frame.type === 'ping') return;
+    if (frame.type !== 'response') {
+      throw new RcopyError('E_PROTOCOL', `a server sent a ${frame.type} frame`);
+    }
+    const response = decodeResponse(frame.body);
+    this.waiting.get(response.id)?.resolve(response);
+    this.waiting.delete(response.id);
+  }
+
+  private failAll(error: RcopyError | undefined): void {
+    const reason = error ?? gone(this.channel.peer);
+    for (const { reject } of this.waiting.values()) reject(reason);
+    this.waiting.clear();
+  }
+}
+
+function gone(peer: string): RcopyError {
+  return new RcopyError('E_UNREACHABLE', `the link to ${peer} has ended`);
+}

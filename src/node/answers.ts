@@ -1,0 +1,245 @@
+/** What a node answers: the types here are the shapes of `--json` (CLI.md is the contract). */
+import type { SetFile } from '../format/set-file.ts';
+
+/** States of a set, with the field's own names: SMPL, COPY, PAIR, PSUS, PSUE, SSWS. */
+export type SetState =
+  | 'simplex'
+  | 'copying'
+  | 'paired'
+  | 'split'
+  | 'suspended'
+  | 'takeover'
+  | 'sealed'
+  | 'migrating'
+  | 'retired';
+
+export type MigrationState = 'prepared' | 'switching' | 'copying' | 'done' | 'aborted';
+export type MigrationMode = 'drain' | 'handoff' | 'bitmap';
+export type MigrationCopy = 'post' | 'pre';
+
+export interface CreateAnswer {
+  readonly changed: boolean;
+  readonly set: { readonly id: string; readonly name: string; readonly path: string };
+  readonly volumes: readonly { readonly name: string; readonly size: number }[];
+  readonly journal: { readonly capacityBytes: number };
+}
+
+export interface WriteAnswer {
+  readonly volume: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+}
+
+export interface ImportAnswer extends WriteAnswer {
+  /** Bytes that were data in the image file; the rest were holes and stay holes. */
+  readonly dataBytes: number;
+}
+
+export interface ExportAnswer {
+  readonly volume: string;
+  readonly length: number;
+  readonly dataBytes: number;
+  readonly sequence: number;
+}
+
+export interface MarkAnswer {
+  readonly name: string;
+  readonly sequence: number;
+}
+
+export interface PairAnswer {
+  readonly changed: boolean;
+  readonly pair: {
+    readonly id: string;
+    readonly primary: string;
+    readonly secondary: string;
+    readonly state: string;
+  } | null;
+}
+
+export interface ReplicateAnswer {
+  /** Numbered records sent by this call. */
+  readonly sentRecords: number;
+  readonly sentBytes: number;
+  /** Data bytes of copied ranges sent by this call; 0 when no copy was due. */
+  readonly copiedBytes: number;
+  /** Full copies begun by this call. */
+  readonly copies: number;
+  readonly restoredSequence: number;
+  readonly nextSequence: number;
+  readonly state: string;
+  readonly seconds: number;
+}
+
+export interface WaitAnswer {
+  readonly sequence: number;
+  readonly restoredSequence: number;
+}
+
+export interface Lag {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface SourceStatus {
+  readonly setId: string;
+  readonly epoch: number;
+  /** Lowest and highest number that it still owes; null when nobody can tell yet. */
+  readonly from: number;
+  readonly to: number | null;
+}
+
+export interface StatusAnswer {
+  readonly set: {
+    readonly id: string;
+    readonly name: string;
+    readonly role: SetFile['role'];
+    readonly state: SetState;
+    readonly epoch: number;
+    readonly path: string;
+  };
+  readonly volumes: readonly {
+    readonly name: string;
+    readonly size: number;
+    /** Share of the blocks that are here; 1 but on a migration target. */
+    readonly present: number;
+  }[];
+  readonly journal: {
+    readonly nextSequence: number;
+    readonly durableSequence: number;
+    readonly appliedSequence: number;
+    readonly firstSequence: number;
+    readonly bytes: number;
+    readonly capacityBytes: number;
+  };
+  readonly pair: {
+    readonly state: string;
+    /** Can the secondary's data be used? On a primary: by its last word; null when never heard. */
+    readonly usable: boolean | null;
+    readonly link: 'up' | 'down';
+    readonly reason: string;
+    readonly peer: { readonly name: string; readonly setId: string; readonly address: string };
+    /** The lowest number that the secondary has not yet made durable. */
+    readonly journalCursor: number;
+    readonly durableSequence: number;
+    readonly restoredSequence: number;
+    /** Null on a secondary that was not told. */
+    readonly lag: Lag | null;
+    /** ISO 8601; null when there was no contact since the set was opened. */
+    readonly lastContact: string | null;
+    readonly sources?: readonly SourceStatus[];
+  } | null;
+  readonly migration: {
+    readonly id: string;
+    readonly state: MigrationState;
+    readonly side: 'source' | 'target';
+    readonly mode: MigrationMode;
+    readonly copy: MigrationCopy;
+    readonly epoch: number;
+    readonly nextSequence: number;
+    readonly remainingBytes: number;
+    readonly remainingEntries: number;
+  } | null;
+  readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
+  readonly hosts: readonly {
+    readonly address: string;
+    readonly export: string;
+    readonly readBytes: number;
+    readonly writtenBytes: number;
+  }[];
+  /** healthy, or the reason why not, and the next command to run. */
+  readonly health: {
+    readonly healthy: boolean;
+    readonly word: string;
+    readonly reason: string;
+    readonly next: string | null;
+  };
+  /** What opening the set found: a torn tail that was cut, a bad cursor slot. */
+  readonly notices: readonly string[];
+}
+
+export interface MigrateAnswer {
+  readonly changed: boolean;
+  readonly migrationId: string;
+  readonly mode: MigrationMode;
+  readonly copy: MigrationCopy;
+  /** The epoch that the target writes. */
+  readonly epoch: number;
+  /** N: the first number that the target gave, or gives. */
+  readonly nextSequence: number;
+  /** What A handed over: the lowest number that C had not yet made durable. */
+  readonly journalCursor: number;
+  /** From the moment the source stopped answering hosts until the target could. */
+  readonly switchPauseMs: number;
+  readonly copiedBytes: number;
+  readonly state: MigrationState;
+}
+
+/** One reason why a migration cannot start now. */
+export interface PrecheckAnswer {
+  readonly ready: boolean;
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+  }[];
+}
+
+export interface MigrationStatusAnswer {
+  readonly migration: {
+    readonly id: string;
+    readonly state: MigrationState;
+    readonly side: 'source' | 'target';
+    readonly mode: MigrationMode;
+    readonly copy: MigrationCopy;
+    readonly source: { readonly name: string; readonly address: string };
+    readonly target: { readonly name: string; readonly address: string };
+    readonly secondary: { readonly name: string; readonly address: string };
+    readonly nextSequence: number | null;
+    readonly journalCursor: number | null;
+    readonly remainingBytes: number;
+    readonly remainingEntries: number;
+    readonly reason: string;
+  } | null;
+}
+
+/** What reading everything found. */
+export interface VerifyAnswer {
+  readonly ok: boolean;
+  readonly set: string;
+  readonly recordsChecked: number;
+  readonly bytesChecked: number;
+  /** Image against journal: ranges whose image differs from what the journal says was applied. */
+  readonly findings: readonly Finding[];
+}
+
+export interface Finding {
+  readonly file: string;
+  readonly offset: number;
+  readonly problem: string;
+}
+
+export interface CompareAnswer {
+  readonly equal: boolean;
+  /** The number as of which both were read. */
+  readonly sequence: number;
+  readonly bytesCompared: number;
+  readonly differences: readonly {
+    readonly volume: string;
+    readonly offset: number;
+    readonly length: number;
+  }[];
+}
+
+/** Progress of something long. */
+export interface Progress {
+  readonly step: string;
+  readonly doneBytes: number;
+  /** Undefined where the total is not known. */
+  readonly totalBytes: number | undefined;
+}
+
+export type OnProgress = (progress: Progress) => void;

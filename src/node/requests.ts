@@ -1,0 +1,67 @@
+/** What a node can be asked: the parameters of its methods. */
+import type { MigrationCopy, MigrationMode, OnProgress } from './answers.ts';
+
+export interface WriteRequest {
+  readonly volume: string | undefined;
+  readonly offset: number;
+  /** The bytes in order; nothing in it is an error (`E_USAGE`). */
+  readonly data: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Whether it is durable when the answer comes. */
+  readonly sync: boolean;
+}
+
+export interface ReadRequest {
+  readonly volume: string | undefined;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface ImportRequest {
+  readonly volume: string | undefined;
+  /** Path of a raw image; not larger than the volume. What it leaves of the volume becomes zeroes. */
+  readonly file: string;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface ExportRequest {
+  readonly volume: string | undefined;
+  /** Path of the raw image to write; holes stay holes. */
+  readonly output: string;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface PairRequest {
+  readonly secondary: string;
+}
+
+export interface ReplicateRequest {
+  /** Milliseconds after which it gives up (`E_TIMEOUT`); undefined: never. */
+  readonly timeoutMs: number | undefined;
+  /** Bytes a second; undefined: as fast as it goes. */
+  readonly maxRate: number | undefined;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface WaitRequest {
+  readonly until:
+    | { readonly kind: 'synced' }
+    | { readonly kind: 'sequence'; readonly sequence: number }
+    | { readonly kind: 'mark'; readonly name: string };
+  readonly timeoutMs: number | undefined;
+}
+
+export interface MigrateRequest {
+  /** The set that is the primary now. */
+  readonly from: string;
+  readonly mode: MigrationMode;
+  readonly copy: MigrationCopy;
+  readonly maxRate: number | undefined;
+  /** Return when the target serves hosts; the rest is for `migrate resume`. */
+  readonly detach: boolean;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface ResumeRequest {
+  readonly maxRate: number | undefined;
+  readonly onProgress?: OnProgress | undefined;
+}
