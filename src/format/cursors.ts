@@ -67,12 +67,15 @@ const cursors = z.strictObject({
   /** Secondary only: whether image and journal are an exact prefix. */
   usable: z.boolean(),
   copy: z.nullable(copyCursor),
+  /** The latest marks, oldest first. */
+  marks: z.array(z.strictObject({ name: z.string(), epoch: wholeNumber, sequence: wholeNumber })),
   /** Closed in order: the journal ends exactly at the durable numbers. */
   clean: z.boolean(),
 });
 
 export type Cursors = z.infer<typeof cursors>;
 export type EpochCursor = z.infer<typeof epochCursor>;
+export type MarkCursor = Cursors['marks'][number];
 export type CopyCursor = z.infer<typeof copyCursor>;
 
 /** One slot with its padding. */

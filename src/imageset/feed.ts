@@ -4,6 +4,7 @@
  * behind the seal of the one before, and only when they chain to it (R1, R4).
  */
 import type { ProvenPosition } from '../base/position.ts';
+import type { MarkCursor } from '../format/cursors.ts';
 import { decodeOpen } from '../format/control-records.ts';
 import type { WholeRecord } from '../format/record.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -22,7 +23,17 @@ export class Feed {
   private reader: RunReader | undefined;
   private readerEpoch = -1;
 
-  constructor(journal: Journal, overlay: Overlay, from: ProvenPosition, budgetBytes: number) {
+  private readonly onMark: (mark: MarkCursor) => void;
+
+  /** `onMark` is told of each mark that is passed. */
+  constructor(
+    journal: Journal,
+    overlay: Overlay,
+    from: ProvenPosition,
+    budgetBytes: number,
+    onMark: (mark: MarkCursor) => void,
+  ) {
+    this.onMark = onMark;
     this.journal = journal;
     this.overlay = overlay;
     this.position = from;
@@ -74,6 +85,10 @@ export class Feed {
       this.overlay.insert(header.volume, header.offset, header.length, payload, false);
     } else if (header.kind === 'zeroes') {
       this.overlay.insert(header.volume, header.offset, header.length, undefined, header.mayFree);
+    }
+    if (header.kind === 'mark') {
+      const { epoch, sequence } = header;
+      this.onMark({ name: payload.toString('utf8'), epoch, sequence });
     }
     this.timeMs = header.timeMs;
     if (!header.endOfRequest || header.kind === 'seal' || header.kind === 'open') return;

@@ -5,11 +5,11 @@
  */
 import { RcopyError, fileError } from '../base/errors.ts';
 import { isZero } from '../base/bytes.ts';
-import { OVERLAY_BYTES } from '../base/limits.ts';
+import { EPOCHS_REMEMBERED, MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import type { Device, DeviceRequest, Done } from '../device/device.ts';
-import type { CopyCursor, Cursors, EpochCursor } from '../format/cursors.ts';
+import type { CopyCursor, Cursors, EpochCursor, MarkCursor } from '../format/cursors.ts';
 import type { SetFile } from '../format/set-file.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Run } from '../journal/run.ts';
@@ -21,9 +21,6 @@ import type { CursorsStore } from './cursors-store.ts';
 import { Feed } from './feed.ts';
 import { HostPort } from './host-port.ts';
 import type { Identity } from './identity.ts';
-
-/** Epochs that the cursors remember; older ones are history. */
-const EPOCHS_REMEMBERED = 16;
 
 /** What the secondary said it has. */
 export interface SecondaryState {
@@ -66,6 +63,8 @@ export class ImageSet {
   copy: CopyCursor | null;
   /** The same as far as it has come, synced or not. */
   copyReceived: CopyCursor | null;
+  /** The latest marks, oldest first. */
+  marks: readonly MarkCursor[];
   /** Why the set has stopped. */
   failure: RcopyError | undefined;
   feed: Feed;
@@ -91,6 +90,7 @@ export class ImageSet {
     this.usable = parts.cursors.usable;
     this.copy = parts.cursors.copy;
     this.copyReceived = parts.cursors.copy;
+    this.marks = parts.cursors.marks;
     this.rememberedEpochs = parts.cursors.epochs;
     const { clock } = parts.environment;
     this.applier = new Applier(clock, parts.contents, {
@@ -99,7 +99,13 @@ export class ImageSet {
       position: () => this.applied,
       failed: (error) => this.fail(error),
     });
-    this.feed = new Feed(parts.journal, parts.contents.overlay, this.applied, OVERLAY_BYTES);
+    this.feed = new Feed(
+      parts.journal,
+      parts.contents.overlay,
+      this.applied,
+      OVERLAY_BYTES,
+      (mark) => this.noteMark(mark),
+    );
     this.hosts = new HostPort({
       clock,
       journal: parts.journal,
@@ -233,6 +239,7 @@ export class ImageSet {
         : null,
       usable: this.usable,
       copy: this.copy,
+      marks: [...this.marks],
       clean,
     };
   }
@@ -240,6 +247,13 @@ export class ImageSet {
   /** What is remembered of an epoch, whether or not its run is still kept. */
   epochCursor(epoch: number): EpochCursor | undefined {
     return this.cursors(false).epochs.find((candidate) => candidate.epoch === epoch);
+  }
+
+  /** Appends a mark, durably: a named point in the sequence. Resolves with its number. */
+  async mark(name: string): Promise<number> {
+    const sequence = await this.hosts.mark(Buffer.from(name, 'utf8'));
+    this.noteMark({ name, epoch: this.file.epoch, sequence });
+    return sequence;
   }
 
   /** Forgets every epoch: the set begins a new life. */
@@ -302,6 +316,14 @@ export class ImageSet {
     await this.journal.sync();
     if (this.failure) throw this.failure;
     await this.saveCursors(true);
+  }
+
+  /** Kept with the cursors; a start may pass the same mark again. */
+  private noteMark(mark: MarkCursor): void {
+    const known = this.marks.some(
+      ({ epoch, sequence }) => epoch === mark.epoch && sequence === mark.sequence,
+    );
+    if (!known) this.marks = [...this.marks, mark].slice(-MARKS_REMEMBERED);
   }
 
   private volumeDevice(index: number, sizeBytes: number): Device {

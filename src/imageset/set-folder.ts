@@ -40,6 +40,7 @@ export const BLANK_CURSORS: Cursors = {
   secondary: null,
   usable: false,
   copy: null,
+  marks: [],
   clean: true,
 };
 
