@@ -246,7 +246,9 @@ export class Journal {
       knownDurable: cursor?.durable ?? -1,
       ownSet,
     });
-    if (!scan) {
+    // A run whose head never came to be durable has not begun: whoever began it will do so again.
+    const begun = scan && (scan.head || cursor || scan.end.offset > SEGMENT_HEADER_BYTES);
+    if (!begun) {
       this.removeSegments(epoch, segments);
       return;
     }
