@@ -27,6 +27,8 @@ export class Applier {
   private round: Promise<void> | undefined;
   private timer: Timer | undefined;
   private stopped = false;
+  /** A source was out of reach: nothing is tried before the timer. */
+  private resting = false;
 
   constructor(clock: Clock, contents: Contents, hooks: ApplierHooks) {
     this.clock = clock;
@@ -37,13 +39,20 @@ export class Applier {
   /** To be called after every insert: a round begins when enough waits, or after a quiet moment. */
   poke(): void {
     if (this.stopped || this.round) return;
-    if (this.contents.overlay.waitingBytes >= APPLY_BYTES) this.begin();
+    const enough = this.contents.overlay.waitingBytes >= APPLY_BYTES;
+    if (enough && !this.resting) this.begin();
     else this.timer ??= this.clock.after(APPLY_IDLE_MS, () => this.begin());
   }
 
-  /** Resolves when everything that is in the overlay now, and every base block, is in the images. */
+  /**
+   * Resolves when everything that is in the overlay now, and every base block, is in the images;
+   * what comes meanwhile is not waited for.
+   */
   async drain(): Promise<void> {
-    while (this.hasWork) await this.oneRound();
+    if (this.round) await this.round;
+    // A round that failed has left its layer, and newer content lies above that.
+    if (this.contents.overlay.isFrozen) await this.oneRound();
+    if (this.hasWork) await this.oneRound();
   }
 
   /** No further rounds begin; the one under way is waited for. */
@@ -66,7 +75,8 @@ export class Applier {
         if (this.hasWork) this.poke();
       },
       (error: unknown) => {
-        if (isRcopyError(error, 'E_UNREACHABLE')) this.poke();
+        this.resting = isRcopyError(error, 'E_UNREACHABLE');
+        if (this.resting) this.poke();
       },
     );
   }
@@ -74,6 +84,7 @@ export class Applier {
   private oneRound(): Promise<void> {
     this.timer?.cancel();
     this.timer = undefined;
+    this.resting = false;
     this.round ??= this.run().finally(() => {
       this.round = undefined;
     });

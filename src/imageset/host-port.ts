@@ -20,6 +20,10 @@ export interface HostPortSet {
   writableRun(): Run | undefined;
   /** Why host commands of this kind are refused now, if they are. */
   refusal(kind: 'read' | 'write'): RcopyError | undefined;
+  /** Opens the epoch that hosts write to, if it is this set's to write. */
+  wantRun(): void;
+  /** Told when a request could not be journaled. */
+  failed(error: unknown): void;
   /** Told after requests went into the overlay. */
   inserted(): void;
   /** Makes room if it can: applies and trims. */
@@ -52,6 +56,9 @@ export class HostPort {
   private batchBytes = 0;
   private flushScheduled = false;
   private waitTimer: Timer | undefined;
+  private takingIn = false;
+  /** How many requests were journaled so far. */
+  takenRequests = 0;
 
   constructor(set: HostPortSet) {
     this.set = set;
@@ -109,20 +116,29 @@ export class HostPort {
 
   /** Room may have been made: takes in what waits. */
   roomChanged(): void {
-    while (this.waiting.length > 0) {
-      const [first] = this.waiting;
-      if (!first) break;
-      const refusal = this.set.refusal('write');
-      if (refusal) {
-        this.failWaiting(refusal);
-        break;
-      }
-      if (!this.take(first)) break;
-      this.waiting.shift();
-      this.waitTimer?.cancel();
-      this.waitTimer = undefined;
+    if (this.takingIn) return; // an answer led here: the loop below goes on anyway
+    this.takingIn = true;
+    try {
+      while (this.takeFirst());
+    } catch (error) {
+      this.set.failed(error);
+    } finally {
+      this.takingIn = false;
     }
-    if (this.waiting.length > 0) this.armWait();
+    const refusal = this.waiting.length > 0 ? this.set.refusal('write') : undefined;
+    if (refusal) this.failWaiting(refusal);
+    else if (this.waiting.length > 0) this.armWait();
+  }
+
+  /** Whether the first of those who wait could be taken in. */
+  private takeFirst(): boolean {
+    const [first] = this.waiting;
+    if (!first || this.set.refusal('write') || !this.take(first)) return false;
+    this.takenRequests += 1;
+    if (this.waiting[0] === first) this.waiting.shift();
+    this.waitTimer?.cancel();
+    this.waitTimer = undefined;
+    return true;
   }
 
   /** Nobody can make room now: everyone who waits for it is told. */
@@ -148,6 +164,7 @@ export class HostPort {
       this.set.journal.write(run, batchBytes);
     } catch (error) {
       for (const { done } of answers) done({ ok: false, error: error as Error });
+      this.set.failed(error);
       return;
     }
     const durable: Answer[] = [];
@@ -191,16 +208,18 @@ export class HostPort {
   }
 
   private change(waiting: Waiting): void {
-    if (this.waiting.length === 0 && this.take(waiting)) return;
     this.waiting.push(waiting);
-    this.armWait();
+    this.roomChanged();
   }
 
   /** Numbers the request and puts it into the batch; false when there is no room for it now. */
   private take({ volume, request, done }: Waiting): boolean {
     const { journal, contents } = this.set;
     const run = this.set.writableRun();
-    if (!run) return false;
+    if (!run) {
+      this.set.wantRun();
+      return false;
+    }
     const payloads = payloadLengths(request, journal.sizes.recordPayloadBytesMax);
     const full = contents.overlay.dataBytes >= OVERLAY_BYTES;
     if (full || !journal.admits(run, payloads, 'host')) {

@@ -8,6 +8,8 @@ export class Identity {
   private readonly folder: string;
   private current: SetFile;
   private last: Promise<void> = Promise.resolve();
+  /** Told when set.json could not be replaced: nobody knows then what is on disk (R2). */
+  onFailed: ((error: unknown) => void) | undefined;
 
   constructor(files: FileSystem, folder: string, file: SetFile) {
     this.files = files;
@@ -27,7 +29,12 @@ export class Identity {
   update(change: (file: SetFile) => SetFile): Promise<void> {
     const updated = this.last.then(async () => {
       const next = change(this.current);
-      await writeSetFile(this.files, this.folder, next);
+      try {
+        await writeSetFile(this.files, this.folder, next);
+      } catch (error) {
+        this.onFailed?.(error);
+        throw error;
+      }
       this.current = next;
     });
     this.last = updated.catch(() => undefined);

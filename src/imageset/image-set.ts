@@ -40,6 +40,8 @@ export interface ImageSetParts {
   readonly notices: readonly string[];
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
+  /** Opens the epoch that set.json names, when there is a host who wants to write. */
+  readonly openEpoch: (set: ImageSet) => Promise<void>;
 }
 
 export class ImageSet {
@@ -74,6 +76,8 @@ export class ImageSet {
   private rememberedEpochs: readonly EpochCursor[];
   private readonly listeners = new Set<() => void>();
   private closed = false;
+  private released = false;
+  private opensEpoch = false;
   private wantsRoom: Promise<void> | undefined;
 
   constructor(parts: ImageSetParts) {
@@ -111,13 +115,17 @@ export class ImageSet {
       journal: parts.journal,
       contents: parts.contents,
       writableRun: () => this.writableRun(),
-      refusal: (kind) => this.hostRefusal(kind),
+      refusal: (kind) => this.refusal(kind),
+      wantRun: () => this.wantRun(parts.openEpoch),
+      failed: (error) => this.fail(error),
       inserted: () => this.applier.poke(),
       wantRoom: () => this.makeRoom(parts.roomWaitMs === 0),
       roomWaitMs: parts.roomWaitMs,
     });
     this.volumes = this.file.volumes.map((volume, index) => this.volumeDevice(index, volume.sizeBytes));
     parts.journal.onDurable(() => this.changed());
+    parts.journal.onFailed((failure) => this.fail(failure));
+    parts.identity.onFailed = (error) => this.fail(error);
   }
 
   /** What set.json says. */
@@ -165,15 +173,17 @@ export class ImageSet {
   }
 
   /**
-   * Resolves once `condition` holds; looked at after each change. Rejects when the set stops, or
-   * when `condition` throws.
+   * Resolves once `condition` holds; looked at after each change. Rejects when the set stops or is
+   * closed, or when `condition` throws.
    */
   until(condition: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
         try {
           if (this.failure) throw this.failure;
-          if (!condition()) return;
+          const holds = condition();
+          if (!holds && this.released) throw this.stoppedError();
+          if (!holds) return;
           stop();
           resolve();
         } catch (error) {
@@ -216,8 +226,13 @@ export class ImageSet {
   }
 
   /** Saves the cursors as they are now. Durable when it resolves. */
-  saveCursors(clean = false): Promise<void> {
-    return this.cursorsStore.save(() => this.cursors(clean));
+  async saveCursors(clean = false): Promise<void> {
+    try {
+      await this.cursorsStore.save(() => this.cursors(clean));
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
   }
 
   /** What the cursors file would say now. */
@@ -299,13 +314,31 @@ export class ImageSet {
   /** Lets files and lock go without any orderly end, as a crash would. */
   release(): void {
     this.closed = true;
+    this.released = true;
+    this.hosts.stop(this.stoppedError());
+    this.changed();
     this.contents.close();
     this.cursorsStore.close();
     this.lock.release();
   }
 
+  private stoppedError(): RcopyError {
+    return new RcopyError('E_STOPPED', `${this.folder} is closed`);
+  }
+
+  private wantRun(openEpoch: (set: ImageSet) => Promise<void>): void {
+    if (this.opensEpoch || this.file.role !== 'primary' || this.file.seal) return;
+    this.opensEpoch = true;
+    openEpoch(this)
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => {
+        this.opensEpoch = false;
+      });
+  }
+
   private async closeInOrder(): Promise<void> {
     this.hosts.writeBatch();
+    this.hosts.roomChanged(); // whoever waits for room is refused now
     try {
       await this.applier.drain();
     } catch (error) {
@@ -346,9 +379,10 @@ export class ImageSet {
     return run?.seal ? undefined : run;
   }
 
-  private hostRefusal(kind: 'read' | 'write'): RcopyError | undefined {
+  /** Why host commands of this kind are refused now; undefined when they are not. */
+  refusal(kind: 'read' | 'write'): RcopyError | undefined {
     if (this.failure) return this.failure;
-    if (this.closed) return new RcopyError('E_STOPPED', `${this.folder} is being closed`);
+    if (this.closed) return this.stoppedError();
     const { seal, role, pair, name } = this.file;
     if (seal) return sealedError(this.file);
     if (role === 'primary') return undefined;
@@ -381,7 +415,7 @@ export class ImageSet {
   }
 
   /** R7: what is applied here and durable at the secondary, or owed to nobody, may go. */
-  private trim(): void {
+  trim(): void {
     try {
       this.journal.trim(...this.trimPoint());
     } catch (error) {
@@ -402,16 +436,23 @@ export class ImageSet {
   }
 
   private makeRoom(thenGiveUp: boolean): void {
-    this.wantsRoom ??= this.applier
-      .drain()
+    this.wantsRoom ??= this.drainForRoom()
+      .catch(() => undefined) // out of reach: tried again by the applier; or the set has stopped
       .then(() => {
-        this.hosts.roomChanged();
         if (thenGiveUp) this.hosts.giveUp();
       })
-      .catch(() => undefined)
       .finally(() => {
         this.wantsRoom = undefined;
       });
+  }
+
+  /** Goes on while that lets somebody in. */
+  private async drainForRoom(): Promise<void> {
+    for (let taken = -1; this.hosts.waitingRequests > 0 && taken < this.hosts.takenRequests; ) {
+      taken = this.hosts.takenRequests;
+      await this.drain();
+      this.hosts.roomChanged();
+    }
   }
 }
 

@@ -107,6 +107,7 @@ async function assemble(
     cursors,
     notices,
     roomWaitMs: options.roomWaitMs,
+    openEpoch: ensureEpoch,
   });
 }
 

@@ -44,6 +44,11 @@ export class Overlay {
     return this.current.upTo === undefined && this.frozen === undefined;
   }
 
+  /** Whether the applier has a layer that is not in the images yet. */
+  get isFrozen(): boolean {
+    return this.frozen !== undefined;
+  }
+
   /** Payload bytes that the applier has not taken yet. */
   get waitingBytes(): number {
     return this.current.dataBytes;

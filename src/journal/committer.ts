@@ -3,6 +3,7 @@
  * that failed is never tried again as if nothing had happened (R2): the journal is over, everyone
  * who waits gets the error, and the next start deals with the tail.
  */
+import { assert } from '../base/assert.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
 import { SYNC_BYTES, SYNC_INTERVAL_MS } from '../base/limits.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
@@ -12,6 +13,8 @@ import type { SegmentStore } from './segment-store.ts';
 export class Committer {
   /** Why nothing can be made durable any more. */
   failure: RcopyError | undefined;
+  /** Told once, when it fails. */
+  onFailed: ((failure: RcopyError) => void) | undefined;
   private readonly clock: Clock;
   private readonly store: SegmentStore;
   private readonly runs: () => Iterable<Run>;
@@ -37,8 +40,9 @@ export class Committer {
   /** Resolves when everything written before the call is durable. */
   sync(): Promise<void> {
     if (this.failure) return Promise.reject(this.failure);
-    if (!this.running) return this.begin();
-    this.following ??= this.running.then(() => {
+    // The round that follows comes first: once it is promised, nobody begins another one beside it.
+    if (!this.running && !this.following) return this.begin();
+    this.following ??= (this.running ?? Promise.resolve()).then(() => {
       this.following = undefined;
       return this.begin();
     });
@@ -61,8 +65,15 @@ export class Committer {
 
   /** Ends the journal's life with this error. */
   fail(error: RcopyError): void {
-    this.failure ??= error;
+    if (this.failure) return;
+    this.failure = error;
     this.stopTimer();
+    this.onFailed?.(error);
+  }
+
+  /** Resolves when no sync is under way. */
+  async idle(): Promise<void> {
+    await this.running?.catch(() => undefined);
   }
 
   stopTimer(): void {
@@ -76,6 +87,7 @@ export class Committer {
   }
 
   private begin(): Promise<void> {
+    assert(!this.running, 'one sync at a time');
     const round = this.round().finally(() => {
       this.running = undefined;
     });
@@ -88,7 +100,7 @@ export class Committer {
     this.bytesWaiting = 0;
     const covered = [...this.runs()].map((run) => ({
       run,
-      handles: run.unsynced.splice(0),
+      handles: run.syncBegins(),
       end: run.writtenEnd,
     }));
     try {
@@ -99,11 +111,13 @@ export class Committer {
     } catch (error) {
       this.fail(this.syncError(error));
       throw this.failure;
+    } finally {
+      for (const { run } of covered) run.syncEnds();
     }
     if (this.failure) throw this.failure;
-    for (const { run, handles, end } of covered) {
+    for (const { run, end } of covered) {
       run.durable = Math.max(run.durable, end);
-      run.synced(handles);
+      run.headDurable = true;
     }
     this.onDurable();
   }

@@ -154,6 +154,11 @@ export class Journal {
     return () => this.durableListeners.delete(listener);
   }
 
+  /** `listener` is told once, when nothing can be made durable any more. */
+  onFailed(listener: (failure: RcopyError) => void): void {
+    this.committer.onFailed = listener;
+  }
+
   /** Gives up whole runs before `epoch`, and in it what is below `sequence` (R7: caller's duty). */
   trim(epoch: number, sequence: number): void {
     if (this.failure) return;
