@@ -19,14 +19,18 @@
  *         48    8  length in the volume in bytes
  *         56    8  wall-clock milliseconds since 1970, by the primary's clock
  *         64    8  durable number that the writer of this epoch knew when it wrote this
- *         72   24  zero
+ *         72    4  epoch tag: CRC-32 of the epoch's id, in records whose durable number counts; else 0
+ *         76   20  zero
  *         96       payload
  *
  * Little-endian throughout.
  */
 import { assert } from '../base/assert.ts';
-import { asBuffer, readUint64, roundUp, writeUint64 } from '../base/bytes.ts';
+import { asBuffer, isZero, readUint64, roundUp, writeUint64 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
+import { idToBytes } from '../base/ids.ts';
+import type { EpochId } from '../base/ids.ts';
+import { REQUEST_BYTES_MAX } from '../base/limits.ts';
 
 export const RECORD_HEADER_BYTES = 96;
 export const RECORD_ALIGNMENT = 32;
@@ -70,6 +74,16 @@ export interface RecordHeader {
   readonly length: number;
   readonly timeMs: number;
   readonly durableSequence: number;
+  /**
+   * {@link epochTag} of the epoch, or 0. A search for later headers (R8) goes through payloads too,
+   * and hosts may store journals of other sets there: the tag tells those from this epoch's own.
+   */
+  readonly epochTag: number;
+}
+
+/** What an epoch's own records carry of its id. */
+export function epochTag(id: EpochId): number {
+  return checksum(idToBytes(id));
 }
 
 /** Whether records of this kind take a sequence number of their own. */
@@ -83,7 +97,9 @@ export function recordBytes(payloadLength: number): number {
 }
 
 /** What the writer decides; lengths and checksums of the payload come with it. */
-export type RecordFields = Omit<RecordHeader, 'ownChain'>;
+export type RecordFields = Omit<RecordHeader, 'ownChain' | 'epochTag'> & {
+  readonly epochTag?: number;
+};
 
 /** Writes a header at `at` and returns the record's chain value. */
 export function encodeRecordHeader(target: Buffer, at: number, fields: RecordFields): number {
@@ -105,6 +121,7 @@ export function encodeRecordHeader(target: Buffer, at: number, fields: RecordFie
   writeUint64(target, fields.length, at + 48);
   writeUint64(target, fields.timeMs, at + 56);
   writeUint64(target, fields.durableSequence, at + 64);
+  target.writeUInt32LE(fields.epochTag ?? 0, at + 72);
   const chain = checksum(target.subarray(at, at + RECORD_HEADER_BYTES));
   target.writeUInt32LE(chain, at + 8);
   return chain;
@@ -176,6 +193,7 @@ function headerFields(view: Buffer, at: number, ownChain: number): HeaderCheck {
     length,
     timeMs,
     durableSequence,
+    epochTag: view.readUInt32LE(at + 72),
   };
   return { found: 'header', header };
 }
@@ -185,6 +203,7 @@ function headerFields(view: Buffer, at: number, ownChain: number): HeaderCheck {
  * the caller's to check.
  */
 export function invalidRecord(header: RecordHeader): string | undefined {
+  if (header.payloadLength > REQUEST_BYTES_MAX) return `a payload of ${header.payloadLength} bytes`;
   if (header.kind === 'write' && header.length !== header.payloadLength) {
     return `a write of ${header.length} bytes carries ${header.payloadLength}`;
   }
@@ -243,6 +262,9 @@ export function decodeRecord(bytes: Buffer, at: number): RecordCheck {
   const payload = bytes.subarray(payloadStart, payloadStart + header.payloadLength);
   if (checksum(payload) !== header.payloadChecksum) {
     return { found: 'bad-payload', header, reason: 'the payload checksum does not match' };
+  }
+  if (!isZero(bytes.subarray(payloadStart + header.payloadLength, end))) {
+    return { found: 'bad-payload', header, reason: 'the padding is not zero' };
   }
   return { found: 'record', record: { header, payload, bytes: bytes.subarray(at, end) } };
 }

@@ -101,6 +101,8 @@ const setFile = z.strictObject({
   pair: z.nullable(pair),
   seal: z.nullable(seal),
   migration: z.nullable(migration),
+  /** Where this set began its epoch without a seal: a takeover, or the end of a pair. */
+  takenOverAt: z.nullable(provenPosition),
   /** Migrations that were aborted: a late request under such an id is refused. */
   abortedMigrations: z.array(migrationId),
   /** Maps that must exist, by file name in maps/. */

@@ -9,7 +9,7 @@ import type { SetFile, VolumeEntry } from '../format/set-file.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { FileLock, FileSystem } from '../sys/files.ts';
 import { CursorsStore } from './cursors-store.ts';
-import { SET_FILE_NAME, writeSetFile } from './set-file-store.ts';
+import { SET_FILE_NAME, readSetFile, writeSetFile } from './set-file-store.ts';
 
 /** Paths inside a set's folder. */
 export const setPaths = {
@@ -82,6 +82,7 @@ export async function makeSetFolder(
       pair: null,
       seal: null,
       migration: null,
+      takenOverAt: null,
       abortedMigrations: [],
       maps: [],
     });
@@ -90,6 +91,36 @@ export async function makeSetFolder(
     await files.syncFolder(join(folder, '..'), 'SET:SYNC-PARENT');
   } catch (error) {
     throw fileError('making the image set', folder, error);
+  }
+}
+
+/**
+ * Gives a used set a fresh life: what it holds is lost, its name, volumes and sizes stay, its
+ * identity is new (R5). Throws `E_HELD`. A crash in between leaves an unfinished folder.
+ */
+export async function remakeSetFolder(
+  environment: Environment,
+  folder: string,
+  lockWaitMs: number,
+): Promise<void> {
+  const { files } = environment;
+  const { name, volumes, journal } = readSetFile(files, folder);
+  const lock = await lockSet(environment, folder, lockWaitMs);
+  try {
+    files.open(setPaths.unfinished(folder), 'replace', 'SET:UNFINISHED').close();
+    await files.syncFolder(folder, 'SET:SYNC-FOLDER');
+    files.remove(join(folder, SET_FILE_NAME), 'SET:CLEAR');
+    await files.syncFolder(folder, 'SET:SYNC-FOLDER');
+    const { segmentBytes, segmentsMax, recordPayloadBytesMax, requestBytesMax } = journal;
+    await makeSetFolder(environment, folder, {
+      name,
+      volumes,
+      journal: { segmentBytes, segmentsMax, recordPayloadBytesMax, requestBytesMax },
+    });
+  } catch (error) {
+    throw fileError('overwriting the image set', folder, error);
+  } finally {
+    lock.release();
   }
 }
 

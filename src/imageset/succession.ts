@@ -2,6 +2,7 @@
  * How primaries follow each other (R4): opening an epoch, ending it with a seal, accepting the
  * group from a predecessor. Each step is durable before the next, and each can be repeated.
  */
+import { assert } from '../base/assert.ts';
 import { RcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { MigrationId } from '../base/ids.ts';
@@ -46,18 +47,7 @@ function journalGone(set: ImageSet, epoch: number): RcopyError {
 
 function openRecord(set: ImageSet, epoch: number) {
   const { random, clock } = set.environment;
-  const sealHex = set.file.migration?.handover?.sealRecord;
-  let parent: Parent = { kind: 'none' };
-  let next = 1;
-  let chain = 0;
-  if (epoch > 1) {
-    if (sealHex === undefined) throw journalGone(set, epoch);
-    const seal = Buffer.from(sealHex, 'hex');
-    const { record } = decodeSealRecord(seal);
-    parent = { kind: 'seal', seal };
-    next = record.header.sequence;
-    chain = record.header.ownChain;
-  }
+  const { parent, next, chain } = parentOf(set, epoch);
   const { bytes } = encodeRecord(
     {
       kind: 'open',
@@ -77,6 +67,20 @@ function openRecord(set: ImageSet, epoch: number) {
   const check = decodeRecord(bytes, 0);
   if (check.found !== 'record') throw new RcopyError('E_INTERNAL', 'an open record reads back');
   return check.record;
+}
+
+/** From where an epoch goes on: nothing, the seal that was handed over, or a takeover. */
+function parentOf(set: ImageSet, epoch: number): { parent: Parent; next: number; chain: number } {
+  const { migration, takenOverAt } = set.file;
+  if (epoch === 1) return { parent: { kind: 'none' }, next: 1, chain: 0 };
+  if (takenOverAt?.epoch === epoch - 1) {
+    const { sequence, chain } = takenOverAt;
+    return { parent: { kind: 'takeover', at: takenOverAt }, next: sequence + 1, chain };
+  }
+  if (migration?.handover?.epoch !== epoch - 1) throw journalGone(set, epoch);
+  const seal = Buffer.from(migration.handover.sealRecord, 'hex');
+  const { header } = decodeSealRecord(seal).record;
+  return { parent: { kind: 'seal', seal }, next: header.sequence, chain: header.ownChain };
 }
 
 /**
@@ -234,6 +238,7 @@ export async function acceptHandover(set: ImageSet, migration: MigrationEntry): 
 export async function finishPresence(set: ImageSet): Promise<void> {
   const { files } = set.environment;
   await set.drain();
+  assert(set.contents.isComplete, 'presence ends when every block is present');
   const maps = set.file.maps;
   await set.identity.update((file) => ({ ...file, maps: [] }));
   for (const [index, file] of set.contents.presence.entries()) {

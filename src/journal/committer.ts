@@ -25,12 +25,7 @@ export class Committer {
   private bytesWaiting = 0;
 
   /** `onDurable` is called after each sync, when the runs' durable numbers have moved. */
-  constructor(
-    clock: Clock,
-    store: SegmentStore,
-    runs: () => Iterable<Run>,
-    onDurable: () => void,
-  ) {
+  constructor(clock: Clock, store: SegmentStore, runs: () => Iterable<Run>, onDurable: () => void) {
     this.clock = clock;
     this.store = store;
     this.runs = runs;

@@ -82,9 +82,10 @@ export class Journal {
   admits(run: Run, payloadLengths: readonly number[], purpose: RoomFor): boolean {
     const reserve = purpose === 'host' ? SEAL_RESERVE_BYTES : 0;
     const added = run.segmentsFor(payloadLengths, reserve);
-    if (purpose !== 'later') return added <= this.store.free;
+    if (added > this.store.free) return false;
+    if (purpose !== 'later') return true;
     const laterUse = this.runs
-      .filter((other) => other.epoch >= run.epoch)
+      .filter((other) => other === run || other !== this.runs[0])
       .reduce((sum, other) => sum + other.segments.length, 0);
     return laterUse + added <= this.sizes.segmentsMax - this.firstOwedReserve();
   }
@@ -183,6 +184,7 @@ export class Journal {
       if (!this.failure && !this.options.readOnly) await this.sync();
     } finally {
       this.committer.stopTimer();
+      await this.committer.idle();
       for (const run of this.runs) run.close();
     }
   }
@@ -215,6 +217,15 @@ export class Journal {
   }
 
   private async load(): Promise<void> {
+    try {
+      await this.loadRuns();
+    } catch (error) {
+      throw fileError('reading the journal', this.options.folder, error);
+    }
+    this.checkNothingLost();
+  }
+
+  private async loadRuns(): Promise<void> {
     const { environment, folder, readOnly } = this.options;
     const names = environment.files.list(folder, 'JOURNAL:LIST');
     if (!readOnly) {
@@ -234,37 +245,39 @@ export class Journal {
     for (const [epoch, firsts] of [...byEpoch].sort(([one], [other]) => one - other)) {
       await this.loadRun(epoch, firsts);
     }
-    this.checkNothingLost();
   }
 
   private async loadRun(epoch: number, segments: number[]): Promise<void> {
-    const { applied, known, ownSet, environment, folder, clean, readOnly } = this.options;
-    const cursor = known.find((candidate) => candidate.epoch === epoch);
+    const { applied, ownSet, environment, folder, clean, readOnly } = this.options;
+    const known = this.options.known.find((candidate) => candidate.epoch === epoch);
     const appliedHere = applied.epoch === epoch ? applied.sequence : -1;
-    const from = Math.max(0, segments.findLastIndex((first) => first <= appliedHere + 1));
+    const from = Math.max(
+      0,
+      segments.findLastIndex((first) => first <= appliedHere + 1),
+    );
+    const { files } = environment;
     const scan = scanRun({
-      files: environment.files,
+      files,
       folder,
       epoch,
       segments,
       from,
-      knownDurable: cursor?.durable ?? -1,
+      known,
+      applied: appliedHere,
       ownSet,
     });
-    // A run whose head never came to be durable has not begun: whoever began it will do so again.
-    const begun = scan && (scan.head || cursor || scan.end.offset > SEGMENT_HEADER_BYTES);
-    if (!begun) {
+    this.notices.push(...scan.notices);
+    if (!scan.begun) {
       this.removeSegments(epoch, segments);
       return;
     }
-    this.notices.push(...scan.notices);
     let state = { segments, endOffset: scan.end.offset };
     let durable = scan.durable;
     if (clean || readOnly) {
       state.segments = segments.slice(0, scan.end.segment + 1);
     } else {
       state = await rewriteTail({
-        files: environment.files,
+        files,
         folder,
         segmentBytes: this.store.segmentBytes,
         scan,
@@ -310,23 +323,35 @@ export class Journal {
     return join(this.options.folder, segmentName(epoch, firstSequence));
   }
 
-  /** Cursors know of a run that reaches beyond the images, so its files must be here. */
+  /** What cursors call durable and is not in the images must be here, and without a gap. */
   private checkNothingLost(): void {
     const { known, applied, folder } = this.options;
     for (const cursor of known) {
       const beyond =
-        cursor.epoch > applied.epoch ||
-        (cursor.epoch === applied.epoch && cursor.durable > applied.sequence);
-      if (beyond && !this.run(cursor.epoch)) {
-        throw new RcopyError(
-          'E_DAMAGED',
+        cursor.epoch === applied.epoch
+          ? cursor.durable > applied.sequence
+          : cursor.epoch > applied.epoch && cursor.durable >= cursor.first;
+      if (beyond && !this.runs.some((run) => run.identity.id === cursor.id)) {
+        throw lost(
           `${folder}: the journal of epoch ${cursor.epoch} is gone; numbers up to ` +
             `${cursor.durable} were durable`,
-          { hint: 'take the data from the pair of this set, or from a backup' },
         );
       }
     }
+    const run = this.run(applied.epoch);
+    if (run && !run.head && run.firstKept > applied.sequence + 1) {
+      throw lost(
+        `${run.segmentPath(run.firstKept)} at offset 0: number ${applied.sequence + 1} of epoch ` +
+          `${run.epoch} is in neither images nor journal, which begins with ${run.firstKept}`,
+      );
+    }
   }
+}
+
+function lost(message: string): RcopyError {
+  return new RcopyError('E_DAMAGED', message, {
+    hint: 'take the data from the pair of this set, or from a backup',
+  });
 }
 
 function headIdentity(head: WholeRecord) {

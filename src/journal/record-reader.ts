@@ -1,6 +1,12 @@
 /** Reads records one behind the other out of one file, through a window of bounded size. */
 import type { FileHandle, Label } from '../sys/files.ts';
-import { RECORD_HEADER_BYTES, decodeRecord, decodeRecordHeader, recordBytes } from '../format/record.ts';
+import {
+  RECORD_HEADER_BYTES,
+  decodeRecord,
+  decodeRecordHeader,
+  invalidRecord,
+  recordBytes,
+} from '../format/record.ts';
 import type { RecordCheck } from '../format/record.ts';
 import { KIB } from '../base/limits.ts';
 
@@ -32,6 +38,8 @@ export class RecordReader {
     const at = this.offset - this.windowStart;
     const check = decodeRecordHeader(this.window, at);
     if (check.found !== 'header') return this.forget(check);
+    const invalid = invalidRecord(check.header);
+    if (invalid !== undefined) return this.forget({ found: 'garbage', reason: invalid });
     this.holds(recordBytes(check.header.payloadLength));
     const record = decodeRecord(this.window, this.offset - this.windowStart);
     return record.found === 'record' ? record : this.forget(record);
@@ -42,8 +50,13 @@ export class RecordReader {
     this.offset += bytes;
   }
 
-  private forget<T extends Peek>(check: T): T {
+  /** Forgets what was read ahead: it may be older than what has been written there since. */
+  reread(): void {
     this.window = Buffer.alloc(0);
+  }
+
+  private forget<T extends Peek>(check: T): T {
+    this.reread();
     return check;
   }
 

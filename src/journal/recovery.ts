@@ -48,7 +48,13 @@ export const RECOVERY_TABLE: readonly RecoveryRow[] = [
     continues: true,
     verdict: 'next-segment',
   },
-  { label: 'the expected record', found: ['next'], owed: 'any', continues: false, verdict: 'accept' },
+  {
+    label: 'the expected record',
+    found: ['next'],
+    owed: 'any',
+    continues: false,
+    verdict: 'accept',
+  },
   {
     label: 'a record from a newer program',
     found: ['unknown-version'],

@@ -2,13 +2,14 @@
  * Reads a run's records in order, from a number on, across its segments, checking each one and
  * its place in the chain. Never passes the number that it is told to stop at.
  */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, fileError } from '../base/errors.ts';
 import { isNumbered } from '../format/record.ts';
 import type { WholeRecord } from '../format/record.ts';
 import { decodeRebase } from '../format/control-records.ts';
 import { SEGMENT_HEADER_BYTES, decodeSegmentHeader } from '../format/segment.ts';
 import type { FileHandle } from '../sys/files.ts';
 import { RecordReader } from './record-reader.ts';
+import type { Peek } from './record-reader.ts';
 import type { Run } from './run.ts';
 import type { SegmentStore } from './segment-store.ts';
 
@@ -31,19 +32,33 @@ export class RunReader {
     this.store = store;
     const segment = run.segments.findLast((candidate) => candidate.firstSequence <= sequence);
     if (!segment) return;
-    this.enter(segment.firstSequence);
-    while (this.sequence < sequence && this.step(sequence - 1)) {
-      // Each step passes one record.
+    try {
+      this.enter(segment.firstSequence);
+      while (this.sequence < sequence && this.step(sequence - 1)) {
+        // Each step passes one record.
+      }
+    } catch (error) {
+      this.close();
+      throw this.readError(error);
     }
   }
 
   /**
    * The next record whose position is at most `limit` (a seal's position is N), or undefined when
    * there is none yet. Throws `E_DAMAGED` with file and offset when a record that should be there
-   * is not.
+   * is not, `E_STATE` when it was trimmed meanwhile, `E_IO`.
    */
   next(limit: number): WholeRecord | undefined {
-    return this.step(limit);
+    try {
+      return this.step(limit);
+    } catch (error) {
+      throw this.readError(error);
+    }
+  }
+
+  /** Where the next record stands, as the start of its segment and the offset in it. */
+  get place(): { segmentFirst: number; offset: number } | undefined {
+    return this.records && { segmentFirst: this.segmentFirst, offset: this.records.offset };
   }
 
   close(): void {
@@ -72,33 +87,54 @@ export class RunReader {
 
   /** The head of a run has no number of its own: it is durable before anything in the run. */
   private stepHead(): WholeRecord | undefined {
-    if (this.records?.offset !== SEGMENT_HEADER_BYTES) return undefined;
+    if (this.records?.offset !== SEGMENT_HEADER_BYTES || !this.run.headDurable) return undefined;
     const peek = this.records.peek();
-    const isHead = peek.found === 'record' && !isNumbered(peek.record.header.kind);
-    return isHead && peek.record.header.kind !== 'seal' ? this.take() : undefined;
+    if (!this.isExpected(peek)) return undefined;
+    const { kind } = peek.record.header;
+    return kind === 'open' || kind === 'rebase' ? this.take() : undefined;
   }
 
   private take(): WholeRecord | undefined {
     const { records } = this;
     if (!records) return undefined;
-    const peek = records.peek();
-    if (peek.found !== 'record') {
-      throw this.damage('reason' in peek ? peek.reason : `found ${peek.found}`);
+    let peek = records.peek();
+    if (!this.isExpected(peek)) {
+      // What was read ahead may be from before it was written.
+      records.reread();
+      peek = records.peek();
     }
+    if (!this.isExpected(peek)) throw this.missing(peek);
     const { record } = peek;
     const { header } = record;
-    if (
-      header.epoch !== this.run.epoch ||
-      header.sequence !== this.sequence ||
-      header.chain !== this.chain
-    ) {
-      throw this.damage('another record stands there');
-    }
     records.skip(record.bytes.length);
-    this.chain = header.kind === 'rebase' ? decodeRebase(record.payload).base.chain : header.ownChain;
+    this.chain =
+      header.kind === 'rebase' ? decodeRebase(record.payload).base.chain : header.ownChain;
     if (isNumbered(header.kind)) this.sequence += 1;
     if (header.kind === 'seal') this.ended = true;
     return record;
+  }
+
+  private isExpected(peek: Peek): peek is Extract<Peek, { found: 'record' }> {
+    if (peek.found !== 'record') return false;
+    const { epoch, sequence, chain } = peek.record.header;
+    return epoch === this.run.epoch && sequence === this.sequence && chain === this.chain;
+  }
+
+  /** Damage, unless the trimming has overtaken this reader: then its file holds something else. */
+  private missing(peek: Peek): RcopyError {
+    const { segmentFirst, run, sequence } = this;
+    if (run.segments.some(({ firstSequence }) => firstSequence === segmentFirst)) {
+      if (peek.found === 'record') return this.damage('another record stands there');
+      return this.damage('reason' in peek ? peek.reason : `found ${peek.found}`);
+    }
+    return new RcopyError(
+      'E_STATE',
+      `number ${sequence} of epoch ${run.epoch} was trimmed while it was to be read`,
+    );
+  }
+
+  private readError(error: unknown): RcopyError {
+    return fileError('reading the journal', this.run.segmentPath(this.segmentFirst), error);
   }
 
   private enter(firstSequence: number): void {

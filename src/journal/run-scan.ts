@@ -5,17 +5,28 @@
 import { join } from 'node:path';
 import { RcopyError } from '../base/errors.ts';
 import type { SetId } from '../base/ids.ts';
-import { RECORD_ALIGNMENT, decodeRecordHeader, isNumbered, recordBytes } from '../format/record.ts';
-import type { WholeRecord } from '../format/record.ts';
+import {
+  RECORD_ALIGNMENT,
+  decodeRecordHeader,
+  epochTag,
+  isNumbered,
+  recordBytes,
+} from '../format/record.ts';
+import type { RecordHeader, WholeRecord } from '../format/record.ts';
 import { decodeRebase } from '../format/control-records.ts';
-import { SEGMENT_HEADER_BYTES, decodeSegmentHeader, segmentName, unknownVersion } from '../format/segment.ts';
+import {
+  SEGMENT_HEADER_BYTES,
+  decodeSegmentHeader,
+  segmentName,
+  unknownVersion,
+} from '../format/segment.ts';
 import type { SegmentHeader } from '../format/segment.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { RecordReader } from './record-reader.ts';
 import type { Peek } from './record-reader.ts';
 import { recoveryRow } from './recovery.ts';
 import type { Found } from './recovery.ts';
-import type { RunIdentity } from './types.ts';
+import type { KnownRun, RunIdentity } from './types.ts';
 
 /** A place in a run's files. */
 export interface Place {
@@ -28,6 +39,7 @@ export interface Place {
 }
 
 export interface RunScan {
+  readonly begun: true;
   readonly identity: RunIdentity;
   /** Behind the last record of the last whole host request. */
   readonly end: Place;
@@ -41,6 +53,12 @@ export interface RunScan {
   readonly notices: readonly string[];
 }
 
+/** Nothing of the run was ever durable. */
+export interface NoRun {
+  readonly begun: false;
+  readonly notices: readonly string[];
+}
+
 export interface ScanInput {
   readonly files: FileSystem;
   readonly folder: string;
@@ -49,14 +67,16 @@ export interface ScanInput {
   readonly segments: readonly number[];
   /** Index of the segment to begin with: the one that holds the first unapplied record. */
   readonly from: number;
-  /** The durable number that the cursors name; -1 when they do not know the run. */
-  readonly knownDurable: number;
+  /** What the cursors know about the run. */
+  readonly known: KnownRun | undefined;
+  /** The highest number of the epoch that is in the images; -1 when none is. */
+  readonly applied: number;
   /** Durable numbers in record headers count when this set wrote the epoch. */
   readonly ownSet: SetId;
 }
 
-/** What is left to look at when the run has no usable segment at all. */
-export function scanRun(input: ScanInput): RunScan | undefined {
+/** Reads one run. Throws `E_DAMAGED` when something durable is missing, `E_VERSION`. */
+export function scanRun(input: ScanInput): RunScan | NoRun {
   return new RunScanner(input).scan();
 }
 
@@ -73,56 +93,76 @@ class RunScanner {
 
   constructor(input: ScanInput) {
     this.input = input;
-    this.durable = input.knownDurable;
+    this.durable = input.known?.durable ?? -1;
   }
 
-  scan(): RunScan | undefined {
+  scan(): RunScan | NoRun {
+    const { notices } = this;
     const first = this.firstSegment();
-    if (!first || !this.identity) return undefined;
-    for (let next: number | undefined = first.index; next !== undefined; ) {
+    if (!first || !this.identity) return { begun: false, notices };
+    for (let next: number | undefined = first.index; next !== undefined;) {
       next = this.scanSegment(next);
     }
-    if (this.durable >= this.requestEnd.sequence && this.seal === undefined) {
+    const end = this.requestEnd.sequence - (this.seal ? 0 : 1);
+    if (this.durable > end) {
       throw this.damage(this.place, `it ends before number ${this.durable}, which was durable`);
     }
+    if (this.neverBegan(first)) return { begun: false, notices };
     return {
+      begun: true,
       identity: this.identity,
       end: this.requestEnd,
       durableEnd: this.durableEnd,
       durable: Math.max(this.durable, first.sequence - 1),
       head: this.head,
       seal: this.seal,
-      notices: this.notices,
+      notices,
     };
   }
 
-  /** The first segment with a whole header; its header says where and with which chain to begin. */
+  /**
+   * The segment to begin with: the chosen one, or an earlier one when its header never reached the
+   * disk. The header says where and with which chain the records begin.
+   */
   private firstSegment(): { index: number; sequence: number } | undefined {
-    const index = this.input.from;
-    const header = this.segmentHeader(index);
-    if (!header) {
+    for (let index = this.input.from; index >= 0; index -= 1) {
+      const header = this.segmentHeader(index);
+      if (header) {
+        this.begin(index, header);
+        return { index, sequence: header.firstSequence };
+      }
       const sequence = this.input.segments[index] ?? 0;
       if (sequence <= this.durable) {
         throw this.damage({ segment: index, offset: 0, sequence, chain: 0 }, 'its header is gone');
       }
       this.notices.push(`${this.path(index)}: cut, its header was never synced`);
-      return undefined;
     }
-    this.identity = {
-      epoch: header.epoch,
-      id: header.epochId,
-      writer: header.writer,
-      first: header.epochFirst,
-    };
-    this.place = {
-      segment: index,
-      offset: SEGMENT_HEADER_BYTES,
-      sequence: header.firstSequence,
-      chain: header.chain,
-    };
+    return undefined;
+  }
+
+  private begin(segment: number, header: SegmentHeader): void {
+    const { epoch, epochId: id, writer, epochFirst: first, firstSequence, chain } = header;
+    this.identity = { epoch, id, writer, first };
+    // Another epoch under the same number: what the cursors know is not about this one.
+    if (this.input.known && this.input.known.id !== id) this.durable = -1;
+    this.place = { segment, offset: SEGMENT_HEADER_BYTES, sequence: firstSequence, chain };
     this.requestEnd = this.place;
     this.durableEnd = this.place;
-    return { index, sequence: header.firstSequence };
+  }
+
+  /**
+   * A run begins with its durable head. Where not even that is there, and nothing says that it ever
+   * was, the run has not begun.
+   */
+  private neverBegan(first: { index: number; sequence: number }): boolean {
+    const { segment, offset } = this.requestEnd;
+    if (segment !== first.index || offset !== SEGMENT_HEADER_BYTES || first.index > 0) return false;
+    if (this.input.applied >= first.sequence - 1) {
+      if (!this.isOwn || this.identity?.first !== first.sequence) return false;
+      throw this.damage(this.requestEnd, 'the record that opens the epoch is gone');
+    }
+    this.notices.push(`${this.path(0)}: cut, the record that begins its run was never synced`);
+    return true;
   }
 
   /** Walks one segment; returns the next one to walk, or undefined at the end of the run. */
@@ -170,11 +210,9 @@ class RunScanner {
   private classify(peek: Peek): Found {
     switch (peek.found) {
       case 'record':
-        return this.isExpected(peek.record) ? 'next' : 'stale';
+        return this.isExpected(peek.record.header) ? 'next' : 'stale';
       case 'bad-payload':
-        return peek.header.sequence === this.place.sequence && peek.header.chain === this.place.chain
-          ? 'bad-payload'
-          : 'stale';
+        return this.isExpected(peek.header) ? 'bad-payload' : 'stale';
       case 'zeroes':
       case 'end':
       case 'garbage':
@@ -183,7 +221,7 @@ class RunScanner {
     }
   }
 
-  private isExpected({ header }: WholeRecord): boolean {
+  private isExpected(header: RecordHeader): boolean {
     return (
       header.epoch === this.input.epoch &&
       header.sequence === this.place.sequence &&
@@ -216,14 +254,17 @@ class RunScanner {
 
   /**
    * R8: a later record of this epoch, written by this set, may know that the missing one was
-   * durable. Looked for only where a scan would end, at every place where a header can stand.
+   * durable. Looked for only where a scan would end, at every place where a header can stand; in
+   * payloads too, where hosts may keep headers of other journals, hence the tag.
    */
   private learnFromLaterHeaders(index: number, offset: number): void {
-    if (!this.isOwn) return;
+    if (!this.isOwn || !this.identity) return;
+    const tag = epochTag(this.identity.id);
     for (let segment = index; segment < this.input.segments.length; segment += 1) {
       const from = segment === index ? offset : SEGMENT_HEADER_BYTES;
       for (const header of headersIn(this.input.files, this.path(segment), from)) {
-        if (header.epoch !== this.input.epoch || header.sequence <= this.place.sequence) continue;
+        if (header.epoch !== this.input.epoch || header.epochTag !== tag) continue;
+        if (header.sequence <= this.place.sequence) continue;
         this.durable = Math.max(this.durable, header.durableSequence);
       }
     }

@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { checksum } from '../base/checksum.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
-import { RECORD_HEADER_BYTES, encodeRecordHeader, isNumbered, recordBytes } from '../format/record.ts';
+import {
+  RECORD_HEADER_BYTES,
+  encodeRecordHeader,
+  epochTag,
+  isNumbered,
+  recordBytes,
+} from '../format/record.ts';
 import type { RecordKind, WholeRecord } from '../format/record.ts';
 import { decodeRebase } from '../format/control-records.ts';
 import { SEGMENT_HEADER_BYTES, encodeSegmentHeader, segmentName } from '../format/segment.ts';
@@ -16,6 +22,8 @@ import type { SegmentStore } from './segment-store.ts';
 import type { RunIdentity } from './types.ts';
 
 const PADDING = Buffer.alloc(32);
+/** Written behind the end, so that what a recycled file held is not taken for a torn tail. */
+const TERMINATOR = Buffer.alloc(RECORD_HEADER_BYTES);
 /** Headers of one writev are laid out in arenas of this size. */
 const ARENA_BYTES = 64 * 1024;
 
@@ -62,6 +70,8 @@ export class Run {
   writtenEnd: number;
   /** The record with which the run began, while it is known. */
   head: WholeRecord | undefined;
+  /** The head is synced: only then does the run exist for others (R3). */
+  headDurable: boolean;
   /** The record that ended the epoch. */
   seal: WholeRecord | undefined;
   /** Files written since the last sync, oldest first. */
@@ -69,6 +79,8 @@ export class Run {
   readonly segments: RunSegment[];
 
   private readonly store: SegmentStore;
+  private readonly tag: number;
+  private syncing: readonly FileHandle[] = [];
   private handle: FileHandle | undefined;
   private endOffset: number;
   private parts: Uint8Array[] = [];
@@ -86,6 +98,8 @@ export class Run {
     this.chain = state.chain;
     this.durable = state.durable;
     this.head = state.head;
+    this.headDurable = state.segments.length > 0;
+    this.tag = epochTag(state.identity.id);
     this.seal = state.seal;
     this.writtenEnd = Math.max(state.durable, state.seal ? state.next : state.next - 1);
     this.partsEnd = this.writtenEnd;
@@ -118,10 +132,11 @@ export class Run {
 
   /**
    * Numbers a record and queues it for `write`. Its payload slices must not change until then.
-   * Returns the sequence number: for unnumbered records that of the next numbered one.
+   * Returns its sequence number.
    */
   add(record: NewRecord, timeMs: number): number {
     assert(this.seal === undefined, 'nothing is appended behind a seal');
+    assert(isNumbered(record.kind), 'heads and seals are appended whole');
     const bytes = recordBytes(record.payloadLength);
     this.makeRoom(bytes);
     const sequence = this.next;
@@ -142,14 +157,15 @@ export class Run {
       length: record.length,
       timeMs,
       durableSequence: Math.min(this.durable, sequence),
+      epochTag: this.tag,
     });
     this.parts.push(header);
     for (const part of record.payload) this.parts.push(part);
     const padding = bytes - RECORD_HEADER_BYTES - record.payloadLength;
     if (padding > 0) this.parts.push(PADDING.subarray(0, padding));
     this.partsBytes += bytes;
-    if (isNumbered(record.kind)) this.next += 1;
-    if (record.endOfRequest) this.partsEnd = record.kind === 'seal' ? sequence : this.next - 1;
+    this.next += 1;
+    if (record.endOfRequest) this.partsEnd = sequence;
     return sequence;
   }
 
@@ -174,15 +190,18 @@ export class Run {
     if (this.partsBytes === 0) return;
     const handle = this.openEnd();
     this.noteUnsynced(handle);
+    const end = this.endOffset + this.partsBytes;
+    if (end + TERMINATOR.length <= this.store.segmentBytes) this.parts.push(TERMINATOR);
     handle.write(this.parts, this.endOffset, 'JOURNAL:APPEND');
-    this.endOffset += this.partsBytes;
+    this.endOffset = end;
     this.parts = [];
     this.partsBytes = 0;
     this.writtenEnd = this.partsEnd;
   }
 
-  /** A reader that begins with `sequence`; throws when that is no longer kept. */
+  /** A reader that begins with `sequence`, at most the next one; `E_STATE` when it is not kept. */
   readFrom(sequence: number): RunReader {
+    assert(sequence <= this.next, `number ${sequence} of epoch ${this.epoch} was given`);
     if (sequence < this.firstKept) {
       throw new RcopyError(
         'E_STATE',
@@ -193,16 +212,39 @@ export class Run {
     return new RunReader(this, this.store, sequence);
   }
 
+  /** How many bytes of records there are from `sequence` on, and when the first was written. */
+  measureFrom(sequence: number): { bytes: number; oldestMs: number | undefined } {
+    const reader = this.readFrom(sequence);
+    try {
+      const record = reader.next(this.writtenEnd);
+      const start = reader.place;
+      if (!record || !start) return { bytes: 0, oldestMs: undefined };
+      const later = this.segments.filter(
+        (segment) => segment.firstSequence > start.segmentFirst,
+      ).length;
+      const rest = later === 0 ? this.endOffset : this.store.segmentBytes;
+      const between = Math.max(0, later - 1) * this.store.segmentBytes;
+      const last = later === 0 ? 0 : this.endOffset;
+      const bytes = rest - start.offset + record.bytes.length + between + last;
+      return { bytes, oldestMs: record.header.timeMs };
+    } finally {
+      reader.close();
+    }
+  }
+
   /** The file that holds the segment that begins with `firstSequence`. */
   segmentPath(firstSequence: number): string {
     return join(this.store.folder, segmentName(this.epoch, firstSequence));
   }
 
-  /** Gives up segments whose records are all below `sequence`; never the last one. */
+  /**
+   * Gives up segments whose records are all below `sequence`; never the last one, nor the last one
+   * that is durable: a power loss may take what follows it, and the run must still be there.
+   */
   trimBelow(sequence: number): void {
     for (;;) {
       const [first, second] = this.segments;
-      if (!first || !second || second.firstSequence > sequence) return;
+      if (!first || !second || second.firstSequence > Math.min(sequence, this.durable)) return;
       this.segments.shift();
       this.store.retire(this.segmentPath(first.firstSequence), first.bytes);
     }
@@ -210,18 +252,33 @@ export class Run {
 
   /** Gives up all segments; the run is over. */
   drop(): void {
-    if (this.handle) this.noteUnsynced(this.handle);
-    this.handle = undefined;
+    this.close();
     for (const segment of this.segments.splice(0)) {
       this.store.retire(this.segmentPath(segment.firstSequence), segment.bytes);
     }
   }
 
-  /** To be called when no sync is under way. */
+  /** Closes the files; those that are being synced at the end of that. */
   close(): void {
-    this.handle?.close();
+    const handles = new Set(this.unsynced.splice(0));
+    if (this.handle) handles.add(this.handle);
     this.handle = undefined;
-    for (const handle of this.unsynced.splice(0)) handle.close();
+    for (const handle of handles) if (!this.syncing.includes(handle)) handle.close();
+  }
+
+  /** Called by the committer: the files that its sync has to cover. */
+  syncBegins(): readonly FileHandle[] {
+    this.syncing = this.unsynced.splice(0);
+    return this.syncing;
+  }
+
+  /** Called by the committer, however it went: closes files that are no longer written. */
+  syncEnds(): void {
+    const handles = this.syncing;
+    this.syncing = [];
+    for (const handle of handles) {
+      if (handle !== this.handle && !this.unsynced.includes(handle)) handle.close();
+    }
   }
 
   private makeRoom(bytes: number): void {
@@ -238,6 +295,7 @@ export class Run {
   /** Begins a new segment with the next number. */
   private roll(): void {
     const path = this.segmentPath(this.next);
+    assert(this.segments.at(-1)?.firstSequence !== this.next, 'a segment holds a numbered record');
     const handle = this.store.provide(path);
     const header = encodeSegmentHeader({
       epoch: this.epoch,
@@ -247,7 +305,7 @@ export class Run {
       writer: this.identity.writer,
       epochFirst: this.identity.first,
     });
-    handle.write([header], 0, 'JOURNAL:SEGMENT-HEADER');
+    handle.write([header, TERMINATOR], 0, 'JOURNAL:SEGMENT-HEADER');
     if (this.handle) this.noteUnsynced(this.handle); // closed by the sync that covers it
     this.handle = handle;
     this.noteUnsynced(handle);
@@ -267,13 +325,6 @@ export class Run {
       }
     }
     return this.handle;
-  }
-
-  /** Called by the committer after a sync: closes files that are no longer written. */
-  synced(handles: readonly FileHandle[]): void {
-    for (const handle of handles) {
-      if (handle !== this.handle && !this.unsynced.includes(handle)) handle.close();
-    }
   }
 
   private noteUnsynced(handle: FileHandle): void {

@@ -6,6 +6,8 @@ export interface WriteRequest {
   readonly offset: number;
   /** The bytes in order; nothing in it is an error (`E_USAGE`). */
   readonly data: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** How many bytes `data` has, where that is known: refused at once when they do not fit. */
+  readonly length?: number | undefined;
   /** Whether it is durable when the answer comes. */
   readonly sync: boolean;
 }

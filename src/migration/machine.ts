@@ -1,0 +1,154 @@
+/**
+ * The migration of a primary from A to B while C follows, as a pure machine at B: B drives, for B
+ * survives. An event gives the next state and what to do; nothing is done here.
+ *
+ *     start ─► prepared ─► switching ══► copying ─► done
+ *                 │            ║
+ *                 ▼            ║ the seal at A is THE POINT OF NO RETURN:
+ *              aborted ◄───────╝ an abort from here on asks A, which refuses once it is sealed
+ *
+ * Every effect can be repeated: after a restart the machine begins with `restarted` and asks for
+ * the effects of its durable state again.
+ */
+import { unreachable } from '../base/assert.ts';
+import type { HandoverEntry, MigrationEntry } from '../format/set-file.ts';
+
+/** A migration as B keeps it, durably. */
+export type Migration = MigrationEntry;
+
+export type MigrationEvent =
+  /** The prechecks passed and nothing is durable yet. */
+  | { readonly kind: 'started' }
+  /** The process is new; the state came from disk. */
+  | { readonly kind: 'restarted' }
+  /** The entry is durable as it was asked for. */
+  | { readonly kind: 'saved' }
+  /** A knows of the migration, and refuses others. */
+  | { readonly kind: 'announced' }
+  /** Every controller holds the hosts of the set. */
+  | { readonly kind: 'held' }
+  /** A's seal is durable, and this is what A handed over. */
+  | { readonly kind: 'sealed'; readonly handover: HandoverEntry }
+  /** B is the primary, durably, and its epoch is open. */
+  | { readonly kind: 'accepted' }
+  /** The controllers sent their hosts on to B. */
+  | { readonly kind: 'switched' }
+  /** B holds every block, and C has restored N - 1 and holds the seal. */
+  | { readonly kind: 'copied' }
+  /** Somebody wants to end it before the switch. */
+  | { readonly kind: 'abort-asked'; readonly reason: string }
+  /** A will never seal under this id any more. */
+  | { readonly kind: 'buried' };
+
+export type MigrationEffect =
+  | { readonly kind: 'save'; readonly migration: Migration }
+  /** Tell A, which keeps it durably and refuses other migrations. */
+  | { readonly kind: 'announce' }
+  | { readonly kind: 'hold' }
+  /** Ask A for its seal and the management information. */
+  | { readonly kind: 'seal' }
+  /** Become the primary: presence maps, identity, the new epoch. */
+  | { readonly kind: 'accept'; readonly migration: Migration }
+  | { readonly kind: 'switch' }
+  /** Fetch what is absent, send to C, let A send to C what it owes; until all is there. */
+  | { readonly kind: 'copy' }
+  /** Tell A that it is done: its content is history. */
+  | { readonly kind: 'retire' }
+  /** Ask A never to seal under this id. */
+  | { readonly kind: 'bury' }
+  /** Let the hosts go on where they were. */
+  | { readonly kind: 'release' };
+
+export interface Transition {
+  readonly migration: Migration;
+  readonly effects: readonly MigrationEffect[];
+}
+
+const stay = (migration: Migration): Transition => ({ migration, effects: [] });
+
+/** One step. An event that does not belong to the state changes nothing: it came late or twice. */
+export function step(migration: Migration, event: MigrationEvent): Transition {
+  switch (migration.state) {
+    case 'prepared':
+      return whilePrepared(migration, event);
+    case 'switching':
+      return whileSwitching(migration, event);
+    case 'copying':
+      return whileCopying(migration, event);
+    case 'done':
+      return event.kind === 'saved' || event.kind === 'restarted'
+        ? { migration, effects: [{ kind: 'retire' }] }
+        : stay(migration);
+    case 'aborted':
+      return event.kind === 'saved' || event.kind === 'restarted'
+        ? { migration, effects: [{ kind: 'release' }] }
+        : stay(migration);
+    default:
+      return unreachable(migration.state);
+  }
+}
+
+function whilePrepared(migration: Migration, event: MigrationEvent): Transition {
+  switch (event.kind) {
+    case 'started':
+      return { migration, effects: [{ kind: 'save', migration }] };
+    case 'saved':
+    case 'restarted':
+      return { migration, effects: [{ kind: 'announce' }] };
+    case 'announced': {
+      // Before anything irreversible is asked of A, B remembers that it may have happened.
+      const next = { ...migration, state: 'switching' as const };
+      return { migration: next, effects: [{ kind: 'save', migration: next }] };
+    }
+    case 'abort-asked':
+      return { migration: { ...migration, reason: event.reason }, effects: [{ kind: 'bury' }] };
+    case 'buried':
+      return aborted(migration);
+    default:
+      return stay(migration);
+  }
+}
+
+function whileSwitching(migration: Migration, event: MigrationEvent): Transition {
+  switch (event.kind) {
+    case 'saved':
+    case 'restarted':
+      return { migration, effects: [{ kind: 'hold' }] };
+    case 'held':
+      return { migration, effects: [{ kind: 'seal' }] };
+    case 'sealed': {
+      const next = { ...migration, handover: event.handover };
+      return { migration: next, effects: [{ kind: 'accept', migration: next }] };
+    }
+    case 'accepted': {
+      const next = { ...migration, state: 'copying' as const };
+      return { migration: next, effects: [{ kind: 'switch' }] };
+    }
+    case 'abort-asked':
+      return { migration: { ...migration, reason: event.reason }, effects: [{ kind: 'bury' }] };
+    case 'buried':
+      return aborted(migration);
+    default:
+      return stay(migration);
+  }
+}
+
+function whileCopying(migration: Migration, event: MigrationEvent): Transition {
+  switch (event.kind) {
+    case 'restarted':
+      return { migration, effects: [{ kind: 'switch' }] };
+    case 'switched':
+      return { migration, effects: [{ kind: 'copy' }] };
+    case 'copied': {
+      const next = { ...migration, state: 'done' as const };
+      return { migration: next, effects: [{ kind: 'save', migration: next }] };
+    }
+    default:
+      return stay(migration);
+  }
+}
+
+function aborted(migration: Migration): Transition {
+  const next = { ...migration, state: 'aborted' as const };
+  return { migration: next, effects: [{ kind: 'save', migration: next }] };
+}

@@ -1,0 +1,61 @@
+/** What the runner of a migration needs of the parties: A, B, C and the path controllers. */
+import type { HandoverEntry, PeerIdentity } from '../format/set-file.ts';
+import type { PairId } from '../base/ids.ts';
+import type { Migration } from './machine.ts';
+
+/** What a set says of itself before a migration. */
+export interface PartyFacts {
+  readonly identity: PeerIdentity;
+  readonly groupId: string;
+  readonly role: 'primary' | 'secondary' | 'target' | 'retired';
+  readonly state: string;
+  readonly sealedFor: PeerIdentity | null;
+  /** The migration that it takes part in and that has not ended. */
+  readonly migrationId: string | null;
+  readonly volumes: readonly { readonly name: string; readonly sizeBytes: number }[];
+  /** Whether it was ever written, or given a part in a pair. */
+  readonly blank: boolean;
+  readonly pair: {
+    readonly id: PairId;
+    readonly ack: 'local' | 'remote';
+    readonly state: string;
+    readonly peer: PeerIdentity;
+  } | null;
+  /** Numbers that the secondary lacks. */
+  readonly lagEntries: number;
+  readonly usable: boolean;
+}
+
+/** A. Every call can be repeated under the same id with the same answer. */
+export interface SourcePort {
+  facts(): Promise<PartyFacts>;
+  announce(migration: Migration): Promise<void>;
+  /** Answers what it has in hand, seals, and gives the management information. */
+  seal(migration: Migration): Promise<HandoverEntry>;
+  /** Begins, and goes on, sending to C what it owes. */
+  drain(): Promise<void>;
+  retire(migration: Migration): Promise<void>;
+  /** Never seals under this id. Rejects with `E_SEALED` when it did already. */
+  bury(migration: Migration): Promise<void>;
+}
+
+/** B, which runs the machine. */
+export interface TargetPort {
+  facts(): PartyFacts;
+  save(migration: Migration): Promise<void>;
+  accept(migration: Migration): Promise<void>;
+  /** Fetches and sends until B holds every block and C has N - 1 restored and the seal. */
+  copy(migration: Migration): Promise<void>;
+}
+
+/** C, before the start only. */
+export interface SecondaryPort {
+  facts(): Promise<PartyFacts>;
+}
+
+/** Path controllers; none of them where hosts are moved by hand. */
+export interface ControllerPort {
+  hold(): Promise<void>;
+  switchTo(target: PeerIdentity): Promise<void>;
+  release(): Promise<void>;
+}

@@ -1,0 +1,238 @@
+/** A node's parts in a migration: the source's answers, and the target's ports. */
+import { RcopyError } from '../base/errors.ts';
+import type { HandoverEntry, MigrationEntry } from '../format/set-file.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import { acceptHandover, finishPresence, seal } from '../imageset/succession.ts';
+import type { Migration } from '../migration/machine.ts';
+import type {
+  ControllerPort,
+  PartyFacts,
+  SourcePort,
+  TargetPort,
+} from '../migration/ports.ts';
+import type { OnProgress } from './answers.ts';
+import type { MigrationCall } from './calls.ts';
+import { isBlank, isUnderWay, pairOf } from './pairing.ts';
+import { isAway } from './peers.ts';
+import type { Peer } from './peers.ts';
+import type { Replication } from './replication.ts';
+
+/** What a set says of itself. */
+export function partyFacts(set: ImageSet, address: string): PartyFacts {
+  const { file } = set;
+  const { pair, migration } = file;
+  return {
+    identity: { setId: file.setId, name: file.name, address },
+    groupId: file.groupId,
+    role: file.role,
+    state: pair?.state ?? 'simplex',
+    sealedFor: file.seal?.successor ?? null,
+    migrationId: migration && isUnderWay(migration) ? migration.id : null,
+    volumes: file.volumes,
+    blank: isBlank(set),
+    pair: pair && { id: pair.id, ack: pair.ack, state: pair.state, peer: pair.peer },
+    lagEntries: set.secondary ? Math.max(0, set.newest - set.secondary.durable.sequence) : 0,
+    usable: set.usable,
+  };
+}
+
+/** What the source does when the target's machine asks. Each can be asked again. */
+export const sourceActions = {
+  async announce(set: ImageSet, call: MigrationCall): Promise<void> {
+    const { file } = set;
+    if (file.seal?.migrationId === call.id || file.migration?.id === call.id) return;
+    if (file.abortedMigrations.includes(call.id)) throw wasAborted(set, call);
+    if (file.migration && isUnderWay(file.migration)) {
+      throw new RcopyError('E_STATE', `${file.name} takes part in another migration`, {
+        hint: `finish or abort it: \`rcopy migrate status ${file.migration.target.address}\``,
+      });
+    }
+    const pair = pairOf(set);
+    await set.identity.update((current) => ({
+      ...current,
+      migration: {
+        ...call,
+        side: 'source',
+        state: 'prepared',
+        pair: { id: pair.id, ack: pair.ack },
+        handover: null,
+        reason: '',
+      },
+    }));
+    set.changed();
+  },
+
+  /** Seals, and gives the management information (claims 1, 3, 7). */
+  async seal(set: ImageSet, call: MigrationCall): Promise<HandoverEntry> {
+    const { migration } = set.file;
+    if (!set.file.seal && migration?.id !== call.id) throw wasAborted(set, call);
+    const entry = await seal(set, call.id, call.target);
+    await moveTo(set, 'copying');
+    const { secondary } = set;
+    const run = set.ownRun();
+    const durable = secondary?.durable.epoch === entry.epoch ? secondary.durable.sequence : undefined;
+    const owedFrom = durable === undefined ? (run?.identity.first ?? 1) : durable + 1;
+    return {
+      epoch: entry.epoch,
+      nextSequence: entry.nextSequence,
+      journalCursor: Math.min(owedFrom, entry.nextSequence),
+      sealRecord: entry.record,
+    };
+  },
+
+  async retire(set: ImageSet, call: MigrationCall): Promise<void> {
+    if (set.file.seal?.migrationId !== call.id) {
+      throw new RcopyError('E_STATE', `${set.file.name} was not sealed by migration ${call.id}`);
+    }
+    await set.identity.update((current) => ({
+      ...current,
+      role: 'retired',
+      pair: null,
+      migration: current.migration && { ...current.migration, state: 'done' },
+    }));
+    set.changed();
+  },
+
+  /** Never seals under this id: durable before it answers. */
+  async bury(set: ImageSet, call: MigrationCall): Promise<void> {
+    const { file } = set;
+    if (file.seal?.migrationId === call.id) {
+      throw new RcopyError('E_SEALED', `${file.name} is sealed already: the switch has happened`, {
+        hint: `go on with \`rcopy migrate resume ${call.target.address}\``,
+      });
+    }
+    if (file.abortedMigrations.includes(call.id)) return;
+    await set.identity.update((current) => ({
+      ...current,
+      abortedMigrations: [...current.abortedMigrations, call.id].slice(-BURIED_REMEMBERED),
+      migration: current.migration?.id === call.id ? null : current.migration,
+    }));
+    set.changed();
+  },
+} as const;
+
+/** Tombstones kept; a request under an older id finds no announcement and is refused as well. */
+const BURIED_REMEMBERED = 64;
+
+function wasAborted(set: ImageSet, call: MigrationCall): RcopyError {
+  return new RcopyError('E_STATE', `migration ${call.id} was aborted at ${set.file.name}`, {
+    hint: 'start a new one with `rcopy migrate`',
+  });
+}
+
+async function moveTo(set: ImageSet, state: MigrationEntry['state']): Promise<void> {
+  if (!set.file.migration || set.file.migration.state === state) return;
+  await set.identity.update((current) => ({
+    ...current,
+    migration: current.migration && { ...current.migration, state },
+  }));
+}
+
+/** The source as the target calls it. */
+export function sourcePort(source: Peer): SourcePort {
+  const call = (migration: Migration): MigrationCall => ({
+    id: migration.id,
+    mode: migration.mode,
+    copy: migration.copy,
+    source: migration.source,
+    target: migration.target,
+    secondary: migration.secondary,
+  });
+  return {
+    facts: () => source.call<PartyFacts>('facts', null),
+    announce: (migration) => source.call('migration.announce', call(migration)),
+    seal: (migration) => source.call<HandoverEntry>('migration.seal', call(migration)),
+    bury: (migration) => source.call('migration.bury', call(migration)),
+    // A source that is away is told when it is next seen; what it owes shows in `copy`.
+    drain: () => source.call<void>('migration.drain', null).catch(unlessAway),
+    retire: (migration) =>
+      source.call<void>('migration.retire', call(migration)).catch(unlessAway),
+  };
+}
+
+function unlessAway(error: unknown): void {
+  if (!isAway(error)) throw error;
+}
+
+export interface TargetOptions {
+  readonly set: ImageSet;
+  readonly address: string;
+  readonly replication: Replication;
+  readonly source: Peer;
+  readonly maxRate?: number | undefined;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+/** The target's own part. */
+export function targetPort(options: TargetOptions): TargetPort {
+  const { set, address } = options;
+  return {
+    facts: () => partyFacts(set, address),
+    async save(migration) {
+      await set.identity.update((current) => ({
+        ...current,
+        role: roleIn(migration, current.role),
+        migration,
+      }));
+      set.changed();
+    },
+    async accept(migration) {
+      await acceptHandover(set, migration);
+      set.contents.source = options.source;
+      set.changed();
+    },
+    copy: (migration) => copyBehind(options, migration),
+  };
+}
+
+function roleIn(migration: Migration, role: PartyFacts['role']): PartyFacts['role'] {
+  switch (migration.state) {
+    case 'prepared':
+    case 'switching':
+      return 'target';
+    case 'aborted':
+      return 'primary';
+    default:
+      return role;
+  }
+}
+
+/** Fetches every absent block, sends to C, and waits until C has what A owed and the seal. */
+async function copyBehind(options: TargetOptions, migration: Migration): Promise<void> {
+  const { set, replication } = options;
+  set.contents.source ??= options.source;
+  if (set.file.pair) replication.start(options.maxRate);
+  await fetchAbsent(options);
+  const next = migration.handover?.nextSequence ?? 0;
+  const epoch = migration.handover?.epoch ?? 0;
+  await set.until(() => {
+    if (replication.failure) throw replication.failure;
+    const restored = set.secondary?.restored;
+    // C goes on to the next epoch only when it holds the seal and has applied all before it.
+    return restored !== undefined && restored.epoch > epoch && restored.sequence >= next - 1;
+  });
+  await finishPresence(set);
+}
+
+async function fetchAbsent({ set, onProgress }: TargetOptions): Promise<void> {
+  const { contents } = set;
+  const totalBytes = contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
+  for (const [volume, image] of contents.images.entries()) {
+    for (let at = 0; at < image.sizeBytes; ) {
+      const absent = contents.absentIn(volume, at, image.sizeBytes);
+      if (!absent) break;
+      at = await contents.fetchBase(volume, absent);
+      set.applier.poke();
+      if (set.failure) throw set.failure;
+      onProgress?.({ step: 'copying', doneBytes: totalBytes - contents.absentBytes, totalBytes });
+    }
+  }
+  await set.drain();
+}
+
+/** Hosts that no controller moves: they find the new set by themselves. */
+export const noControllers: ControllerPort = {
+  hold: () => Promise.resolve(),
+  switchTo: () => Promise.resolve(),
+  release: () => Promise.resolve(),
+};

@@ -1,0 +1,245 @@
+/** The migrations of one node: starting, watching, resuming and aborting them at the target. */
+import { RcopyError } from '../base/errors.ts';
+import { idFromBytes } from '../base/ids.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import type { Migration } from '../migration/machine.ts';
+import type { PartyFacts, SourcePort } from '../migration/ports.ts';
+import { prechecks } from '../migration/prechecks.ts';
+import type { Precheck } from '../migration/prechecks.ts';
+import { MigrationRunner } from '../migration/runner.ts';
+import type { MigrateAnswer, MigrationStatusAnswer, PrecheckAnswer } from './answers.ts';
+import { noControllers, partyFacts, sourcePort, targetPort } from './migrating.ts';
+import { isUnderWay } from './pairing.ts';
+import type { Peer } from './peers.ts';
+import type { Replication } from './replication.ts';
+import type { MigrateRequest, ResumeRequest } from './requests.ts';
+import { remainingEntries } from './status.ts';
+
+export interface MigrationControlOptions {
+  readonly set: ImageSet;
+  readonly address: string;
+  readonly replication: Replication;
+  readonly peer: (address: string) => Peer;
+}
+
+export class MigrationControl {
+  private readonly options: MigrationControlOptions;
+  private pauseMs = 0;
+  private fetchedBefore = 0;
+
+  constructor(options: MigrationControlOptions) {
+    this.options = options;
+  }
+
+  /** A target that has taken over gets its absent blocks from the source, from its start on. */
+  attachSource(): void {
+    const { set, peer } = this.options;
+    const { migration } = set.file;
+    if (migration?.side !== 'target' || migration.state !== 'copying') return;
+    set.contents.source = peer(migration.source.address);
+  }
+
+  async check(request: MigrateRequest): Promise<PrecheckAnswer> {
+    const { checks } = await this.gather(request);
+    return { ready: checks.every(({ ok }) => ok), checks };
+  }
+
+  /** Starts a migration, or goes on with the one from the same source. */
+  async migrate(request: MigrateRequest): Promise<MigrateAnswer> {
+    const { set } = this.options;
+    const existing = set.file.migration;
+    if (existing?.side === 'target' && existing.source.address === request.from) {
+      if (existing.state === 'done') return this.answer(existing, false);
+      if (isUnderWay(existing)) return this.run(existing, { kind: 'restarted' }, request);
+    }
+    const { checks, source, secondary } = await this.gather(request);
+    const failed = checks.filter(({ ok }) => !ok);
+    if (failed.length > 0) throw refusal(failed);
+    if (!source.pair || !secondary) throw new RcopyError('E_INTERNAL', 'prechecks name a pair');
+    const migration: Migration = {
+      id: idFromBytes<'migration'>(set.environment.random.bytes(16)),
+      side: 'target',
+      mode: request.mode,
+      copy: request.copy,
+      state: 'prepared',
+      source: { ...source.identity, address: request.from },
+      target: partyFacts(set, this.options.address).identity,
+      secondary: source.pair.peer,
+      pair: { id: source.pair.id, ack: source.pair.ack },
+      handover: null,
+      reason: '',
+    };
+    return this.run(migration, { kind: 'started' }, request);
+  }
+
+  /** Goes on with the migration that this set is the target of. Done already: nothing changes. */
+  async resume(request: ResumeRequest): Promise<MigrateAnswer> {
+    const migration = this.ownMigration();
+    if (!isUnderWay(migration)) return this.answer(migration, false);
+    return this.run(migration, { kind: 'restarted' }, { ...request, detach: false });
+  }
+
+  /** Ends the migration before the switch, from either end. */
+  async abort(): Promise<MigrateAnswer> {
+    const { set, peer } = this.options;
+    const { migration } = set.file;
+    if (migration?.side === 'source' && isUnderWay(migration)) {
+      return peer(migration.target.address).call<MigrateAnswer>('migration.abort', null);
+    }
+    const own = this.ownMigration();
+    if (own.state === 'aborted') return this.answer(own, false);
+    if (own.state === 'copying' || own.state === 'done') {
+      throw new RcopyError('E_STATE', `the switch to ${own.target.name} has happened`, {
+        hint: `go on with \`rcopy migrate resume ${own.target.address}\``,
+      });
+    }
+    const runner = this.runner(own, { maxRate: undefined });
+    const reason = 'aborted by an operator';
+    return this.answer(await runner.run({ kind: 'abort-asked', reason }), true);
+  }
+
+  status(): MigrationStatusAnswer {
+    const { set } = this.options;
+    const { migration, seal } = set.file;
+    if (!migration) return { migration: null };
+    const next = migration.handover?.nextSequence ?? seal?.nextSequence ?? null;
+    return {
+      migration: {
+        id: migration.id,
+        state: migration.state,
+        side: migration.side,
+        mode: migration.mode,
+        copy: migration.copy,
+        source: { name: migration.source.name, address: migration.source.address },
+        target: { name: migration.target.name, address: migration.target.address },
+        secondary: { name: migration.secondary.name, address: migration.secondary.address },
+        nextSequence: next,
+        journalCursor: migration.handover?.journalCursor ?? null,
+        remainingBytes: set.contents.absentBytes,
+        remainingEntries: remainingEntries(set, next ?? 0),
+        reason: migration.reason,
+      },
+    };
+  }
+
+  /** While this set is a target that copies, its source is asked to send what it still owes. */
+  async letSourceDrain(): Promise<void> {
+    const { set, peer } = this.options;
+    const { migration } = set.file;
+    if (migration?.side !== 'target' || migration.state !== 'copying') return;
+    await sourcePort(peer(migration.source.address)).drain();
+  }
+
+  private ownMigration(): Migration {
+    const { migration, name } = this.options.set.file;
+    if (migration?.side === 'target') return migration;
+    const target = migration?.target.address;
+    throw new RcopyError('E_STATE', `${name} is not the target of a migration`, {
+      hint: target ? `ask its target: ${target}` : 'start one with `rcopy migrate FROM TO`',
+    });
+  }
+
+  private async gather(request: MigrateRequest): Promise<{
+    checks: Precheck[];
+    source: PartyFacts;
+    secondary: PartyFacts | Error | undefined;
+  }> {
+    const { set, address, peer } = this.options;
+    const source = await peer(request.from).call<PartyFacts>('facts', null);
+    const secondary = source.pair
+      ? await peer(source.pair.peer.address).call<PartyFacts>('facts', null).catch(asAnswer)
+      : undefined;
+    const target = partyFacts(set, address);
+    return { checks: prechecks({ source, target, secondary }), source, secondary };
+  }
+
+  private async run(
+    migration: Migration,
+    first: { kind: 'started' } | { kind: 'restarted' },
+    request: ResumeRequest & { readonly detach: boolean },
+  ): Promise<MigrateAnswer> {
+    const { set, replication } = this.options;
+    this.fetchedBefore = set.contents.fetchedBytes;
+    const runner = this.runner(migration, request);
+    try {
+      const end = await runner.run(first, request.detach ? 'copy' : undefined);
+      return this.answer(end, true);
+    } finally {
+      await replication.stop();
+    }
+  }
+
+  private runner(migration: Migration, request: ResumeRequest): MigrationRunner {
+    const { set, address, replication, peer } = this.options;
+    const sourcePeer = peer(migration.source.address);
+    const { maxRate, onProgress } = request;
+    return new MigrationRunner(migration, {
+      source: this.timed(sourcePort(sourcePeer)),
+      target: targetPort({ set, address, replication, source: sourcePeer, maxRate, onProgress }),
+      controllers: noControllers,
+      changed: ({ state }) => {
+        if (state === 'copying') this.pauseMs = this.sinceSealMs();
+        const totalBytes = set.contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
+        onProgress?.({ step: state, doneBytes: 0, totalBytes });
+      },
+    });
+  }
+
+  private sealAskedMs: number | undefined;
+
+  /** Notes when the source stops answering hosts: that is when it is asked to seal. */
+  private timed(source: SourcePort): SourcePort {
+    const { clock } = this.options.set.environment;
+    return {
+      ...source,
+      seal: (migration) => {
+        this.sealAskedMs = clock.monotonicMs();
+        return source.seal(migration);
+      },
+    };
+  }
+
+  private sinceSealMs(): number {
+    const { clock } = this.options.set.environment;
+    return this.sealAskedMs === undefined ? 0 : clock.monotonicMs() - this.sealAskedMs;
+  }
+
+  private answer(migration: Migration, changed: boolean): MigrateAnswer {
+    const { handover } = migration;
+    return {
+      changed,
+      migrationId: migration.id,
+      mode: migration.mode,
+      copy: migration.copy,
+      epoch: handover ? handover.epoch + 1 : this.options.set.file.epoch,
+      nextSequence: handover?.nextSequence ?? 0,
+      journalCursor: handover?.journalCursor ?? 0,
+      switchPauseMs: Math.round(this.pauseMs * 10) / 10,
+      copiedBytes: this.options.set.contents.fetchedBytes - this.fetchedBefore,
+      state: migration.state,
+    };
+  }
+}
+
+function asAnswer(error: Error): Error {
+  return error;
+}
+
+/** All reasons in one error; its code is that of the first. */
+function refusal(failed: readonly Precheck[]): RcopyError {
+  const reasons = failed.map(({ detail }) => detail).join('; ');
+  const [first] = failed;
+  const code = (
+    {
+      'source-role': /sealed/.test(first?.detail ?? '') ? 'E_SEALED' : 'E_ROLE',
+      'target-empty': 'E_NOT_EMPTY',
+      volumes: 'E_TOO_SMALL',
+      pair: 'E_NOT_PAIRED',
+      secondary: 'E_UNREACHABLE',
+    } as const
+  )[first?.name as 'pair'];
+  return new RcopyError(code ?? 'E_STATE', `the migration cannot start: ${reasons}`, {
+    hint: '`rcopy migrate FROM TO --dry-run` lists every check',
+  });
+}
+

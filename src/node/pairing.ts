@@ -1,0 +1,196 @@
+/** Making and ending pairs: what the primary asks, what the secondary does. */
+import { RcopyError } from '../base/errors.ts';
+import { idFromBytes } from '../base/ids.ts';
+import type { PairEntry, SetFile } from '../format/set-file.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import { ensureEpoch } from '../imageset/succession.ts';
+import type { PartyFacts } from '../migration/ports.ts';
+import type { PairAnswer } from './answers.ts';
+import type { JoinCall } from './calls.ts';
+import { notPaired } from './replication.ts';
+import type { Peer } from './peers.ts';
+
+/** The primary's part. Repeating it with the same secondary changes nothing. */
+export async function createPair(
+  set: ImageSet,
+  address: string,
+  secondary: Peer,
+): Promise<PairAnswer> {
+  const { file } = set;
+  const facts = await secondary.call<PartyFacts>('facts', null);
+  if (file.pair) {
+    if (file.pair.peer.setId === facts.identity.setId && facts.pair?.id === file.pair.id) {
+      return { changed: false, pair: pairAnswer(file, address) };
+    }
+    throw new RcopyError('E_PAIRED', `${file.name} is paired with ${file.pair.peer.name} already`, {
+      hint: 'end that pair with `rcopy pair delete`',
+    });
+  }
+  checkPrimary(file);
+  checkSecondary(file, facts);
+  await ensureEpoch(set);
+  const pairId = idFromBytes<'pair'>(set.environment.random.bytes(16));
+  const call: JoinCall = {
+    pairId,
+    groupId: file.groupId,
+    primary: { setId: file.setId, name: file.name, address },
+  };
+  await secondary.call('pair.join', call);
+  const pair: PairEntry = {
+    id: pairId,
+    peer: { ...facts.identity, address: secondary.address },
+    ack: 'local',
+    state: 'copying',
+    reason: '',
+    copyBase: null,
+  };
+  set.secondary = null;
+  await set.identity.update((current) => ({ ...current, pair }));
+  set.changed();
+  return { changed: true, pair: pairAnswer(set.file, address) };
+}
+
+function checkPrimary(file: SetFile): void {
+  if (file.seal) {
+    throw new RcopyError('E_SEALED', `${file.name} is sealed: ${file.seal.successor.name} took over`, {
+      hint: `pair ${file.seal.successor.address} instead`,
+    });
+  }
+  if (file.role === 'primary') return;
+  throw new RcopyError('E_ROLE', `${file.name} is no primary but a ${file.role}`, {
+    hint: 'the primary comes first: `rcopy pair create PRIMARY SECONDARY`',
+  });
+}
+
+function checkSecondary(file: SetFile, facts: PartyFacts): void {
+  const { name, setId } = facts.identity;
+  if (setId === file.setId) {
+    throw new RcopyError('E_STATE', `${name} cannot be its own secondary`);
+  }
+  const waits = facts.pair?.peer.setId === file.setId && facts.role === 'secondary' && !facts.usable;
+  if (!facts.blank && !waits) {
+    throw new RcopyError('E_NOT_EMPTY', `${name} was used before`, {
+      hint: '--overwrite loses what it holds; or are the arguments swapped?',
+    });
+  }
+  for (const volume of file.volumes) {
+    const other = facts.volumes.find((candidate) => candidate.name === volume.name);
+    if (other?.sizeBytes === volume.sizeBytes) continue;
+    const has = other ? `has ${other.sizeBytes} bytes for it` : 'has none of that name';
+    throw new RcopyError(
+      'E_TOO_SMALL',
+      `${file.name} has volume ${volume.name} of ${volume.sizeBytes} bytes; ${name} ${has}`,
+      { hint: 'the secondary needs the same volumes; --create makes such a set' },
+    );
+  }
+  if (facts.volumes.length !== file.volumes.length) {
+    throw new RcopyError('E_TOO_SMALL', `${name} has more volumes than ${file.name}`);
+  }
+}
+
+/** The secondary's part: it takes the group's identity, and waits for the first copy. */
+export async function joinPair(set: ImageSet, call: JoinCall): Promise<void> {
+  const { file } = set;
+  if (file.pair?.id === call.pairId) return;
+  const waits = file.pair?.peer.setId === call.primary.setId && !set.usable;
+  if (!isBlank(set) && !waits) {
+    throw new RcopyError('E_NOT_EMPTY', `${file.name} was used before`);
+  }
+  set.usable = false;
+  set.copy = null;
+  set.copyReceived = null;
+  await set.saveCursors();
+  await set.identity.update((current) => ({
+    ...current,
+    role: 'secondary',
+    groupId: call.groupId,
+    pair: {
+      id: call.pairId,
+      peer: call.primary,
+      ack: 'local',
+      state: 'copying',
+      reason: '',
+      copyBase: null,
+    },
+  }));
+  set.changed();
+}
+
+/** Never written, never given a part in anything. */
+export function isBlank(set: ImageSet): boolean {
+  const { file } = set;
+  return (
+    file.epoch === 0 &&
+    file.pair === null &&
+    file.role === 'primary' &&
+    set.journal.runs.length === 0
+  );
+}
+
+/** The primary ends the pair; both know it when it resolves. */
+export async function deletePair(
+  set: ImageSet,
+  address: string,
+  secondary: (pair: PairEntry) => Peer,
+): Promise<PairAnswer> {
+  const { file } = set;
+  if (!file.pair) return { changed: false, pair: null };
+  if (file.role === 'secondary') {
+    throw new RcopyError('E_ROLE', `${file.name} is the secondary: its primary ends the pair`, {
+      hint: `rcopy pair delete ${file.pair.peer.address}`,
+    });
+  }
+  if (file.migration && isUnderWay(file.migration)) {
+    throw new RcopyError('E_STATE', `${file.name} takes part in a migration that is under way`, {
+      hint: 'finish it with `rcopy migrate resume`',
+    });
+  }
+  const before = pairAnswer(file, address);
+  await secondary(file.pair).call('pair.leave', { pairId: file.pair.id });
+  await set.identity.update((current) => ({ ...current, pair: null }));
+  set.secondary = null;
+  await set.saveCursors();
+  set.trim();
+  return { changed: true, pair: before };
+}
+
+/**
+ * The secondary's part: usable, it becomes a group of its own that hosts can write; not usable, it
+ * stays what it is, without a pair, until it is overwritten.
+ */
+export async function leavePair(set: ImageSet, pairId: string): Promise<void> {
+  const { file } = set;
+  if (file.pair?.id !== pairId) return;
+  await set.drain();
+  const { random } = set.environment;
+  const { applied } = set;
+  await set.identity.update((current) => ({
+    ...current,
+    pair: null,
+    ...(set.usable && {
+      role: 'primary' as const,
+      groupId: idFromBytes<'group'>(random.bytes(16)),
+      epoch: applied.epoch + 1,
+      takenOverAt: applied,
+    }),
+  }));
+  if (set.file.role === 'primary') await ensureEpoch(set);
+  set.changed();
+}
+
+/** Whether a migration has begun and not ended. */
+export function isUnderWay(migration: { readonly state: string }): boolean {
+  return migration.state !== 'done' && migration.state !== 'aborted';
+}
+
+export function pairOf(set: ImageSet): PairEntry {
+  const { pair } = set.file;
+  if (!pair) throw notPaired(set);
+  return pair;
+}
+
+function pairAnswer(file: SetFile, address: string): PairAnswer['pair'] {
+  if (!file.pair) return null;
+  const { id, peer, state } = file.pair;
+  return { id, primary: address, secondary: peer.address, state };
+}

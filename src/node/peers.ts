@@ -1,0 +1,51 @@
+/** Other image sets as a node calls them: dials when needed, keeps the connection, dials again. */
+import { isRcopyError } from '../base/errors.ts';
+import { FrameChannel } from '../link/channel.ts';
+import type { Hello } from '../link/messages.ts';
+import { PeerClient } from '../link/service.ts';
+import type { AbsentSource, FetchedRange } from '../imageset/contents.ts';
+import type { Connector } from './connector.ts';
+
+/** A peer that is dialled at the first call and again after its connection ended. */
+export class Peer implements AbsentSource {
+  readonly address: string;
+  private readonly connector: Connector;
+  private readonly hello: () => Hello;
+  private client: Promise<PeerClient> | undefined;
+
+  constructor(address: string, connector: Connector, hello: () => Hello) {
+    this.address = address;
+    this.connector = connector;
+    this.hello = hello;
+  }
+
+  async call<T>(name: string, parameters: unknown): Promise<T> {
+    const client = await this.connected();
+    return (await client.call(name, parameters)).value as T;
+  }
+
+  async fetch(volume: number, offset: number, length: number): Promise<FetchedRange> {
+    const client = await this.connected();
+    return client.fetch(volume, offset, length);
+  }
+
+  async close(): Promise<void> {
+    const client = await this.client?.catch(() => undefined);
+    client?.close();
+    this.client = undefined;
+  }
+
+  private async connected(): Promise<PeerClient> {
+    const current = await this.client?.catch(() => undefined);
+    if (current && !current.hasEnded) return current;
+    this.client = this.connector
+      .dial(this.address)
+      .then((stream) => new PeerClient(new FrameChannel(stream), this.hello()));
+    return this.client;
+  }
+}
+
+/** Whether a call failed only because the peer is not there now. */
+export function isAway(error: unknown): boolean {
+  return isRcopyError(error, 'E_UNREACHABLE') || isRcopyError(error, 'E_TIMEOUT');
+}

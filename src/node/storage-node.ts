@@ -1,0 +1,278 @@
+/**
+ * One open image set with its links: what a daemon serves and what a command in its own process
+ * uses. Every method is what a user can ask of a set; commands and HTTP only translate.
+ */
+import { RcopyError } from '../base/errors.ts';
+import { NAME_PATTERN } from '../base/limits.ts';
+import { FrameChannel } from '../link/channel.ts';
+import { decodeHello } from '../link/messages.ts';
+import type { Hello } from '../link/messages.ts';
+import { Secondary } from '../link/secondary.ts';
+import { serveRequests } from '../link/service.ts';
+import { openImageSet } from '../imageset/open-set.ts';
+import type { OpenOptions } from '../imageset/open-set.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import { ensureEpoch } from '../imageset/succession.ts';
+import type { Environment } from '../sys/environment.ts';
+import type { ByteStream } from '../sys/stream.ts';
+import type {
+  CompareAnswer,
+  ExportAnswer,
+  ImportAnswer,
+  MarkAnswer,
+  MigrateAnswer,
+  MigrationStatusAnswer,
+  PairAnswer,
+  PrecheckAnswer,
+  ReplicateAnswer,
+  StatusAnswer,
+  VerifyAnswer,
+  WaitAnswer,
+  WriteAnswer,
+} from './answers.ts';
+import { digestCall, joinCall, leaveCall, migrationCall, parameters } from './calls.ts';
+import type { Connector } from './connector.ts';
+import { exportImage, importImage, readVolume, writeVolume } from './host-io.ts';
+import { partyFacts, sourceActions } from './migrating.ts';
+import { MigrationControl } from './migration-control.ts';
+import { createPair, deletePair, joinPair, leavePair } from './pairing.ts';
+import { Peer } from './peers.ts';
+import { Replication, notPaired } from './replication.ts';
+import { replicate } from './replicate.ts';
+import type {
+  ExportRequest,
+  ImportRequest,
+  MigrateRequest,
+  PairRequest,
+  ReadRequest,
+  ReplicateRequest,
+  ResumeRequest,
+  WaitRequest,
+  WriteRequest,
+} from './requests.ts';
+import { statusOf } from './status.ts';
+import { compareSets, digest, verifySet } from './verify.ts';
+import { waitFor } from './wait.ts';
+
+export interface NodeOptions extends OpenOptions {
+  readonly connector: Connector;
+  /** Where this set can be reached, as others should keep it. */
+  readonly address: string;
+  /** A secondary applies at once instead of waiting for a quiet moment. */
+  readonly eager: boolean;
+}
+
+export class StorageNode {
+  readonly set: ImageSet;
+  readonly address: string;
+  readonly replication: Replication;
+  private readonly options: NodeOptions;
+  private readonly bootId: string;
+  private readonly migrations: MigrationControl;
+  private readonly peers = new Map<string, Peer>();
+  private readonly channels = new Set<FrameChannel>();
+  private secondary: Secondary | undefined;
+
+  private constructor(set: ImageSet, options: NodeOptions) {
+    this.set = set;
+    this.options = options;
+    this.address = options.address;
+    this.bootId = Buffer.from(set.environment.random.bytes(16)).toString('hex');
+    this.replication = new Replication({
+      set,
+      connector: options.connector,
+      address: options.address,
+      bootId: this.bootId,
+    });
+    this.migrations = new MigrationControl({
+      set,
+      address: options.address,
+      replication: this.replication,
+      peer: (address) => this.peer(address),
+    });
+  }
+
+  /** Opens the set in `folder`, recovering what a crash left. Errors as of `openImageSet`. */
+  static async open(
+    environment: Environment,
+    folder: string,
+    options: NodeOptions,
+  ): Promise<StorageNode> {
+    const node = new StorageNode(await openImageSet(environment, folder, options), options);
+    node.migrations.attachSource();
+    return node;
+  }
+
+  status(): StatusAnswer {
+    const { set, address, replication, secondary } = this;
+    return statusOf({ set, path: address, replication, secondary });
+  }
+
+  write(request: WriteRequest): Promise<WriteAnswer> {
+    return writeVolume(this.set, request);
+  }
+
+  read(request: ReadRequest): AsyncGenerator<Buffer> {
+    return readVolume(this.set, request);
+  }
+
+  importImage(request: ImportRequest): Promise<ImportAnswer> {
+    return importImage(this.set, request);
+  }
+
+  exportImage(request: ExportRequest): Promise<ExportAnswer> {
+    return exportImage(this.set, request);
+  }
+
+  /** A named point in the sequence. Durable when it resolves. */
+  async mark(name: string): Promise<MarkAnswer> {
+    if (!NAME_PATTERN.test(name)) {
+      throw new RcopyError('E_USAGE', `${JSON.stringify(name)} is no name for a mark`, {
+        hint: 'use letters, digits, dots, dashes and underscores, at most 64',
+      });
+    }
+    const refused = this.set.refusal('write');
+    if (refused) throw refused;
+    await ensureEpoch(this.set);
+    return { name, sequence: await this.set.mark(name) };
+  }
+
+  wait(request: WaitRequest): Promise<WaitAnswer> {
+    return waitFor(this.set, this.replication, request);
+  }
+
+  createPair(request: PairRequest): Promise<PairAnswer> {
+    return createPair(this.set, this.address, this.peer(request.secondary));
+  }
+
+  deletePair(): Promise<PairAnswer> {
+    return deletePair(this.set, this.address, (pair) => this.peer(pair.peer.address));
+  }
+
+  /** Sends what the secondary lacks, and resolves when it is restored there. */
+  replicate(request: ReplicateRequest): Promise<ReplicateAnswer> {
+    return replicate(this.set, this.replication, this.migrations, request);
+  }
+
+  checkMigration(request: MigrateRequest): Promise<PrecheckAnswer> {
+    return this.migrations.check(request);
+  }
+
+  /** Moves the primary from `request.from` to this set while its pair goes on. */
+  migrate(request: MigrateRequest): Promise<MigrateAnswer> {
+    return this.migrations.migrate(request);
+  }
+
+  migrationStatus(): MigrationStatusAnswer {
+    return this.migrations.status();
+  }
+
+  resumeMigration(request: ResumeRequest): Promise<MigrateAnswer> {
+    return this.migrations.resume(request);
+  }
+
+  abortMigration(): Promise<MigrateAnswer> {
+    return this.migrations.abort();
+  }
+
+  verify(): Promise<VerifyAnswer> {
+    return verifySet(this.set);
+  }
+
+  /** Compares all contents with another set that stands at the same number. */
+  verifyAgainst(other: string): Promise<CompareAnswer> {
+    return compareSets(this.set, this.peer(other));
+  }
+
+  /** Takes a link that another set dialled. */
+  acceptLink(stream: ByteStream): void {
+    const channel = new FrameChannel(stream);
+    this.channels.add(channel);
+    channel.listen({
+      frame: (frame) => {
+        if (frame.type !== 'hello') throw new RcopyError('E_PROTOCOL', 'the link began without hello');
+        this.greet(channel, decodeHello(frame.body));
+      },
+      ended: () => this.channels.delete(channel),
+    });
+  }
+
+  /** Ends all links, applies everything, closes the set. Errors as of `ImageSet.close`. */
+  async close(): Promise<void> {
+    await this.disconnect();
+    await this.set.close();
+  }
+
+  /** Ends all links and forgets everything else, as a crash would. For tests of crashes. */
+  async disconnect(): Promise<void> {
+    await this.replication.stop();
+    await this.secondary?.stop();
+    for (const channel of this.channels) channel.close();
+    for (const peer of this.peers.values()) await peer.close();
+  }
+
+  private greet(channel: FrameChannel, hello: Hello): void {
+    if (hello.purpose === 'service') {
+      serveRequests(this.set, channel, (name, value) => this.answer(name, value));
+      return;
+    }
+    this.secondary ??= new Secondary(this.set, {
+      bootId: this.bootId,
+      eager: this.options.eager,
+    });
+    this.secondary.accept(channel, hello);
+  }
+
+  private async answer(name: string, value: unknown): Promise<unknown> {
+    const { set } = this;
+    switch (name) {
+      case 'facts':
+        return { ...partyFacts(set, this.address), newest: set.newest };
+      case 'digest':
+        return digest(set, parameters(digestCall, value));
+      case 'pair.join':
+        return joinPair(set, parameters(joinCall, value));
+      case 'pair.leave':
+        return leavePair(set, parameters(leaveCall, value).pairId);
+      case 'migration.announce':
+        return sourceActions.announce(set, parameters(migrationCall, value));
+      case 'migration.seal':
+        return sourceActions.seal(set, parameters(migrationCall, value));
+      case 'migration.retire':
+        return sourceActions.retire(set, parameters(migrationCall, value));
+      case 'migration.bury':
+        return sourceActions.bury(set, parameters(migrationCall, value));
+      case 'migration.abort':
+        return this.migrations.abort();
+      case 'migration.drain':
+        if (!set.file.pair) throw notPaired(set);
+        this.replication.start();
+        return null;
+      default:
+        throw new RcopyError('E_PROTOCOL', `the call ${name} is unknown`);
+    }
+  }
+
+  private peer(address: string): Peer {
+    const known = this.peers.get(address);
+    if (known) return known;
+    const peer = new Peer(address, this.options.connector, () => this.hello());
+    this.peers.set(address, peer);
+    return peer;
+  }
+
+  private hello(): Hello {
+    const { file } = this.set;
+    return {
+      purpose: 'service',
+      setId: file.setId,
+      groupId: file.groupId,
+      name: file.name,
+      address: this.address,
+      bootId: this.bootId,
+      pairId: file.pair?.id ?? null,
+      run: null,
+      parentSeal: null,
+    };
+  }
+}

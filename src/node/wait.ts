@@ -1,0 +1,80 @@
+/** Waiting until the secondary has restored something. */
+import { RcopyError } from '../base/errors.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import type { WaitAnswer } from './answers.ts';
+import { notPaired } from './replication.ts';
+import type { Replication } from './replication.ts';
+import type { WaitRequest } from './requests.ts';
+
+/**
+ * Resolves when the secondary has restored what is asked for. On the secondary itself that is its
+ * own applied number; on a primary its secondary's word. Rejects with `E_TIMEOUT`.
+ */
+export async function waitFor(
+  set: ImageSet,
+  replication: Replication,
+  request: WaitRequest,
+): Promise<WaitAnswer> {
+  const { pair, role } = set.file;
+  if (!pair) throw notPaired(set);
+  const sequence = wanted(set, request);
+  if (role === 'primary') replication.start();
+  const restored = () =>
+    role === 'secondary'
+      ? set.usable
+        ? set.applied.sequence
+        : 0
+      : (set.secondary?.restored.sequence ?? 0);
+  await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
+    if (restored() >= sequence) return true;
+    if (replication.failure) throw replication.failure;
+    return false;
+  });
+  return { sequence, restoredSequence: restored() };
+}
+
+function wanted(set: ImageSet, { until }: WaitRequest): number {
+  switch (until.kind) {
+    case 'synced':
+      return set.newest;
+    case 'sequence':
+      return until.sequence;
+    case 'mark': {
+      const mark = set.marks.findLast(({ name }) => name === until.name);
+      if (mark) return mark.sequence;
+      throw new RcopyError('E_NOT_FOUND', `${set.file.name} knows no mark ${until.name}`, {
+        hint: 'set one with `rcopy mark SET NAME` on the primary',
+      });
+    }
+  }
+}
+
+/** `set.until` with a limit. Rejects with `E_TIMEOUT`, naming what did not come. */
+export async function withTimeout(
+  set: ImageSet,
+  timeoutMs: number | undefined,
+  what: string,
+  condition: () => boolean,
+): Promise<void> {
+  let late = false;
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : set.environment.clock.after(timeoutMs, () => {
+          late = true;
+          set.changed();
+        });
+  try {
+    await set.until(() => {
+      if (condition()) return true;
+      if (late) {
+        throw new RcopyError('E_TIMEOUT', `${what}: not within ${timeoutMs ?? 0} ms`, {
+          hint: 'see `rcopy status`, or give --timeout more time',
+        });
+      }
+      return false;
+    });
+  } finally {
+    timer?.cancel();
+  }
+}
