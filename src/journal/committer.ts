@@ -104,8 +104,9 @@ export class Committer {
       }
       await this.store.syncFolder();
     } catch (error) {
-      this.fail(this.syncError(error));
-      throw this.failure;
+      const failure = this.syncError(error);
+      this.fail(failure);
+      throw this.failure ?? failure;
     } finally {
       for (const { run } of covered) run.syncEnds();
     }
