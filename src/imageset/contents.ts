@@ -147,9 +147,14 @@ export class Contents {
     }
     const asked = range.end - range.start;
     const { length, data } = await this.source.fetch(volume, range.start, asked);
+    const end = range.start + length;
+    const whole = end === range.end || end % MAP_BLOCK_BYTES === 0;
+    if (length <= 0 || length > asked || !whole || (data && data.length !== length)) {
+      throw new RcopyError('E_PROTOCOL', `${length} bytes came for ${asked} that were asked for`);
+    }
     this.putBase(volume, range.start, length, data);
     this.fetchedBytes += data?.length ?? 0;
-    return range.start + length;
+    return end;
   }
 
   /** Writes base content to those blocks of a range that are still absent; marks them present. */
@@ -179,8 +184,11 @@ export class Contents {
     for (const [volume, extents] of layer.volumes.entries()) {
       const map = this.present(volume);
       if (!map || map.isFull) continue;
+      let last = -1;
       for (const extent of extents.extents) {
         for (const block of borderBlocks(extent)) {
+          if (block === last) continue; // another fragment lies in it too
+          last = block;
           const range = this.blockRange(volume, block, block + 1);
           if (!map.has(block) && !extents.covers(range.start, range.end)) {
             found.push({ volume, range });

@@ -22,6 +22,14 @@ export class Identity {
     return this.current;
   }
 
+  /** Resolves when no change is being written. */
+  async settled(): Promise<void> {
+    for (let last; last !== this.last; ) {
+      ({ last } = this);
+      await last;
+    }
+  }
+
   /**
    * Replaces set.json with what `change` makes of it. The new content counts, here too, only when
    * it is durable. After a rejection the old content still counts and may be on disk or not.

@@ -376,7 +376,8 @@ export class ImageSet {
   private writableRun(): Run | undefined {
     if (this.file.role !== 'primary' || this.file.seal) return undefined;
     const run = this.ownRun();
-    return run?.seal ? undefined : run;
+    // A run counts when its head is durable: the applied number is in its epoch then.
+    return run?.seal || run?.epoch !== this.applied.epoch ? undefined : run;
   }
 
   /** Why host commands of this kind are refused now; undefined when they are not. */

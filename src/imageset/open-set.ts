@@ -113,8 +113,11 @@ async function assemble(
 
 async function recover(set: ImageSet): Promise<void> {
   await repairSeal(set);
-  if (set.file.role === 'primary' && set.file.epoch > 0) await ensureEpoch(set);
   await followJournal(set);
+  if (set.file.role === 'primary' && set.file.epoch > 0) {
+    await ensureEpoch(set);
+    await followJournal(set);
+  }
   await set.saveCursors();
 }
 

@@ -10,6 +10,7 @@ import { encodeOpen, decodeSealRecord, encodeSeal } from '../format/control-reco
 import type { Parent } from '../format/control-records.ts';
 import { decodeRecord, encodeRecord } from '../format/record.ts';
 import type { MigrationEntry, PeerIdentity, SealEntry } from '../format/set-file.ts';
+import type { Run } from '../journal/run.ts';
 import type { ImageSet } from './image-set.ts';
 import { MapFile } from './map-file.ts';
 import { setPaths } from './set-folder.ts';
@@ -18,7 +19,19 @@ import { setPaths } from './set-folder.ts';
  * Sees to it that the epoch that set.json names has its run, begun with a durable open record, and
  * that the cursors know it. The first host write of a set calls it, and every start of a primary.
  */
-export async function ensureEpoch(set: ImageSet): Promise<void> {
+export function ensureEpoch(set: ImageSet): Promise<void> {
+  let opened = opening.get(set);
+  if (!opened) {
+    opened = openEpoch(set).finally(() => opening.delete(set));
+    opening.set(set, opened);
+  }
+  return opened;
+}
+
+/** Epochs that are being opened: whoever asks meanwhile waits for the same one. */
+const opening = new WeakMap<ImageSet, Promise<void>>();
+
+async function openEpoch(set: ImageSet): Promise<void> {
   if (set.file.epoch === 0) await set.identity.update((file) => ({ ...file, epoch: 1 }));
   const { epoch } = set.file;
   const known = set.epochCursor(epoch);
@@ -29,6 +42,7 @@ export async function ensureEpoch(set: ImageSet): Promise<void> {
   await set.journal.sync();
   const head = run.head;
   if (!head) throw journalGone(set, epoch);
+  await set.drain(); // what is left of an earlier epoch of this set is applied before this one
   set.applied = {
     epoch,
     sequence: run.identity.first - 1,
@@ -93,6 +107,8 @@ export async function seal(
   migrationId: MigrationId,
   successor: PeerIdentity,
 ): Promise<SealEntry> {
+  if (set.file.role === 'primary' && !set.file.seal) await ensureEpoch(set);
+  await set.identity.settled(); // an abort that is being written comes first
   const { file } = set;
   if (file.seal) return sameSeal(file.seal, migrationId);
   if (file.abortedMigrations.includes(migrationId)) {
@@ -103,10 +119,24 @@ export async function seal(
   if (file.role !== 'primary') {
     throw new RcopyError('E_ROLE', `${file.name} is no primary: it has nothing to hand over`);
   }
-  await ensureEpoch(set);
-  set.hosts.writeBatch();
   const run = set.ownRun();
   if (!run) throw journalGone(set, file.epoch);
+  set.hosts.writeBatch();
+  if (!run.seal) appendSeal(set, run, migrationId, successor);
+  await set.journal.sync();
+  await repairSeal(set);
+  const entry = set.file.seal;
+  if (!entry) throw new RcopyError('E_INTERNAL', 'a durable seal stands in set.json');
+  return sameSeal(entry, migrationId);
+}
+
+function appendSeal(
+  set: ImageSet,
+  run: Run,
+  migrationId: MigrationId,
+  successor: PeerIdentity,
+): void {
+  const { file } = set;
   const payload = encodeSeal({
     epochId: run.identity.id,
     group: file.groupId,
@@ -134,11 +164,6 @@ export async function seal(
   const check = decodeRecord(bytes, 0);
   if (check.found !== 'record') throw new RcopyError('E_INTERNAL', 'a seal reads back');
   set.journal.appendReceived(run, [check.record]);
-  await set.journal.sync();
-  await repairSeal(set);
-  const entry = set.file.seal;
-  if (!entry) throw new RcopyError('E_INTERNAL', 'a durable seal stands in set.json');
-  return entry;
 }
 
 function sameSeal(entry: SealEntry, migrationId: MigrationId): SealEntry {
@@ -158,7 +183,8 @@ export async function repairSeal(set: ImageSet): Promise<void> {
   const { file } = set;
   const run = set.journal.last;
   if (file.seal || file.role === 'secondary' || !run?.seal) return;
-  if (run.identity.writer !== file.setId) return;
+  // The seal of an epoch that came back to this set is history.
+  if (run.identity.writer !== file.setId || run.epoch < file.epoch) return;
   const { record, seal: payload } = decodeSealRecord(run.seal.bytes);
   const successorName = file.migration?.target.name ?? payload.successorAddress;
   await set.identity.update((current) => ({
