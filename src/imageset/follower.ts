@@ -15,6 +15,7 @@ import type { ImageSet } from './image-set.ts';
  * crosses into the next epoch where one is complete. Resolves when nothing more can be taken in.
  */
 export async function followJournal(set: ImageSet): Promise<void> {
+  const before = set.feed.position;
   for (;;) {
     const pulled = set.feed.pull();
     switch (pulled.state) {
@@ -25,6 +26,7 @@ export async function followJournal(set: ImageSet): Promise<void> {
         await cross(set, pulled.next);
         break;
       case 'caught-up':
+        if (set.feed.position === before) return;
         set.applier.poke();
         set.changed();
         return;
