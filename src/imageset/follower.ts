@@ -2,7 +2,7 @@
  * The secondary's side of a set, and the replay at every start: records from the journal go into
  * the images strictly by number, whoever sent them (R1); copies put ranges under them.
  */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import type { ProvenPosition } from '../base/position.ts';
 import { decodeOpen, decodeRebase, decodeSealRecord } from '../format/control-records.ts';
 import { isNumbered } from '../format/record.ts';
@@ -13,8 +13,18 @@ import type { ImageSet } from './image-set.ts';
 /**
  * Takes everything that is durable and in order into the overlay, applying as the budget asks, and
  * crosses into the next epoch where one is complete. Resolves when nothing more can be taken in.
+ * Damage stops the set: what was taken in of a request that cannot be read is never applied (R1).
  */
 export async function followJournal(set: ImageSet): Promise<void> {
+  try {
+    await follow(set);
+  } catch (error) {
+    if (!isRcopyError(error, 'E_UNREACHABLE')) set.fail(error);
+    throw error;
+  }
+}
+
+async function follow(set: ImageSet): Promise<void> {
   const before = set.feed.position;
   for (;;) {
     const pulled = set.feed.pull();
@@ -41,7 +51,15 @@ async function cross(set: ImageSet, next: Run): Promise<void> {
   set.applied = set.feed.position;
   await set.saveCursors();
   if (set.file.role !== 'secondary') return;
-  const head = next.head;
+  await enterEpoch(set);
+  set.journal.trim(next.epoch, next.identity.first);
+}
+
+/** A secondary says in set.json which epoch it follows, and who writes that. */
+export async function enterEpoch(set: ImageSet): Promise<void> {
+  const next = set.journal.run(set.applied.epoch);
+  if (!next || set.file.epoch === next.epoch) return;
+  const head = next.head?.header.kind === 'open' ? next.head : undefined;
   const parent = head ? decodeOpen(head.payload).parent : undefined;
   const address =
     parent?.kind === 'seal' ? decodeSealRecord(parent.seal).seal.successorAddress : '';
@@ -50,14 +68,12 @@ async function cross(set: ImageSet, next: Run): Promise<void> {
     epoch: next.epoch,
     pair: file.pair && {
       ...file.pair,
-      peer: { setId: next.identity.writer, name: nameOf(file.pair.peer, next, address), address },
+      peer:
+        file.pair.peer.setId === next.identity.writer
+          ? file.pair.peer
+          : { setId: next.identity.writer, name: address.split('/').pop() ?? address, address },
     },
   }));
-  set.journal.trim(next.epoch, next.identity.first);
-}
-
-function nameOf(peer: { setId: string; name: string }, next: Run, address: string): string {
-  return peer.setId === next.identity.writer ? peer.name : (address.split('/').pop() ?? address);
 }
 
 /** Why a received record is not the next one of `run`; undefined when it is. */
@@ -71,28 +87,28 @@ export function mismatch(run: Run, { header }: WholeRecord): string | undefined 
 /**
  * Appends records that a sender of `run`'s epoch gave, skipping those that are here already. The
  * rest must be exactly the next ones. Throws `E_SPLIT_BRAIN` when history forks, `E_DAMAGED` when
- * numbers are missing. Returns false, taking nothing, when there is no room now (R9).
+ * numbers are missing. Returns false when there is no room for all of it now (R9): what fits is
+ * taken, and the same records may be given again when room was made.
  */
 export function appendFromPeer(set: ImageSet, run: Run, records: readonly WholeRecord[]): boolean {
   const fresh = records.filter((record) => !isHere(run, record));
   if (fresh.length === 0) return true;
-  const lengths = fresh.map((record) => record.header.payloadLength);
-  const owedFirst = run.epoch === set.feed.position.epoch;
-  if (!set.journal.admits(run, lengths, owedFirst ? 'first-owed' : 'later')) return false;
+  const purpose = run.epoch === set.feed.position.epoch ? 'first-owed' : 'later';
   let bytes = 0;
   try {
     for (const record of fresh) {
       checkTarget(set, record);
       const reason = mismatch(run, record);
       if (reason !== undefined) throw forked(set, run, record, reason);
+      if (!set.journal.admits(run, [record.header.payloadLength], purpose)) return false;
       set.journal.queueReceived(run, record);
       bytes += record.bytes.length;
     }
+    return true;
   } finally {
-    // What was queued before a record that does not fit is whole and in order: it stays.
-    set.journal.write(run, bytes);
+    // What was queued before a record that does not fit is in order: it stays.
+    if (bytes > 0) set.journal.write(run, bytes);
   }
-  return true;
 }
 
 function isHere(run: Run, { header }: WholeRecord): boolean {
@@ -145,22 +161,42 @@ export function completeWithSeal(set: ImageSet): boolean {
 export async function beginCopy(set: ImageSet, head: WholeRecord): Promise<void> {
   const { base } = decodeRebase(head.payload);
   if (set.copy && sameProven(set.copy.base, base) && set.journal.run(head.header.epoch)) return;
+  await followJournal(set);
   await set.drain();
-  set.usable = false;
-  set.copy = { base, volume: 0, offset: 0, asOf: base.sequence, complete: false };
-  set.copyReceived = set.copy;
-  await set.saveCursors();
-  for (const run of [...set.journal.runs]) set.journal.discard(run);
-  set.forgetEpochs();
+  await forgetHistory(set);
   const run = set.journal.startRun(head);
   await set.journal.sync();
-  set.feed.close();
   set.feed.position = { ...base, epoch: run.epoch };
   set.applied = set.feed.position;
+  set.copy = { base, volume: 0, offset: 0, asOf: base.sequence, complete: false };
+  set.copyReceived = set.copy;
   await set.saveCursors();
   if (set.file.epoch !== run.epoch) {
     await set.identity.update((file) => ({ ...file, epoch: run.epoch }));
   }
+}
+
+/**
+ * Gives up what a secondary knew of the history. Its cursors say so before the journal goes: a
+ * crash in between leaves runs that nothing refers to, which {@link dropUnreferenced} removes.
+ */
+async function forgetHistory(set: ImageSet): Promise<void> {
+  set.usable = false;
+  set.copy = null;
+  set.copyReceived = null;
+  set.applied = { epoch: 0, sequence: 0, chain: 0 };
+  set.feed.close();
+  set.feed.position = set.applied;
+  set.forgetEpochs();
+  await set.saveCursors();
+  for (const run of [...set.journal.runs]) set.journal.discard(run);
+}
+
+/** At a start: a secondary that is neither usable nor in a copy has no use for any run. */
+export function dropUnreferenced(set: ImageSet): void {
+  if (set.file.role !== 'secondary' || set.usable || set.copy) return;
+  for (const run of [...set.journal.runs]) set.journal.discard(run);
+  set.forgetEpochs();
 }
 
 /** One range of a copy, in the order of the stream. In the image at once, durable with the cursor. */
@@ -171,6 +207,9 @@ export function putCopyRange(
   const copy = set.copyReceived;
   if (!copy || copy.complete) throw new RcopyError('E_PROTOCOL', 'a range came outside of a copy');
   const volume = set.file.volumes[range.volume];
+  if (range.data && range.data.length !== range.length) {
+    throw new RcopyError('E_PROTOCOL', `a copied range has ${range.data.length} bytes`);
+  }
   if (!volume || range.offset + range.length > volume.sizeBytes) {
     throw new RcopyError('E_PROTOCOL', `a copied range leaves volume number ${range.volume}`);
   }
@@ -188,6 +227,7 @@ export async function saveCopyProgress(set: ImageSet): Promise<void> {
   const received = set.copyReceived;
   if (!received || received === set.copy) return;
   await set.contents.syncImages();
+  if (!set.copyReceived || !sameProven(set.copyReceived.base, received.base)) return;
   set.copy = received;
   await set.saveCursors();
   await becomeUsable(set);
@@ -203,11 +243,14 @@ export function endCopy(set: ImageSet, asOf: number): void {
 /** Becomes usable once everything that the ranges can reflect is applied. Durable when resolved. */
 export async function becomeUsable(set: ImageSet): Promise<void> {
   const { copy, applied } = set;
-  if (!copy?.complete || set.usable || applied.sequence < copy.asOf) return;
-  set.usable = true;
-  set.copy = null;
-  set.copyReceived = null;
-  await set.saveCursors();
+  if (copy?.complete && !set.usable && applied.sequence >= copy.asOf) {
+    set.usable = true;
+    set.copy = null;
+    set.copyReceived = null;
+    await set.saveCursors();
+  }
+  // Cursors come first: a crash in between leaves a set that is usable and called copying.
+  if (!set.usable || set.file.pair?.state !== 'copying') return;
   await set.identity.update((file) => ({
     ...file,
     pair: file.pair && { ...file.pair, state: 'paired' },

@@ -75,6 +75,9 @@ export class ImageSet {
   private readonly cursorsStore: CursorsStore;
   private rememberedEpochs: readonly EpochCursor[];
   private readonly listeners = new Set<() => void>();
+  /** The applied number as the cursors have it on disk: trimming goes by it (R7). */
+  private appliedDurably: ProvenPosition;
+  private forgottenRuns = new Set<Run>();
   private closed = false;
   private released = false;
   private opensEpoch = false;
@@ -90,6 +93,7 @@ export class ImageSet {
     this.cursorsStore = parts.cursorsStore;
     this.notices = [...parts.notices, ...parts.journal.notices];
     this.applied = parts.cursors.applied;
+    this.appliedDurably = parts.cursors.applied;
     this.secondary = parts.cursors.secondary;
     this.usable = parts.cursors.usable;
     this.copy = parts.cursors.copy;
@@ -228,7 +232,12 @@ export class ImageSet {
   /** Saves the cursors as they are now. Durable when it resolves. */
   async saveCursors(clean = false): Promise<void> {
     try {
-      await this.cursorsStore.save(() => this.cursors(clean));
+      let { applied } = this;
+      await this.cursorsStore.save(() => {
+        ({ applied } = this);
+        return this.cursors(clean);
+      });
+      this.appliedDurably = applied;
     } catch (error) {
       this.fail(error);
       throw error;
@@ -239,6 +248,7 @@ export class ImageSet {
   cursors(clean: boolean): Cursors {
     const epochs = new Map(this.rememberedEpochs.map((epoch) => [epoch.epoch, epoch]));
     for (const run of this.journal.runs) {
+      if (this.forgottenRuns.has(run)) continue;
       const { epoch, id, writer, first } = run.identity;
       const sealedAt = run.seal && run.durable >= run.seal.header.sequence ? run.durable : null;
       epochs.set(epoch, { epoch, id, writer, first, durable: run.durable, sealedAt });
@@ -271,9 +281,10 @@ export class ImageSet {
     return sequence;
   }
 
-  /** Forgets every epoch: the set begins a new life. */
+  /** Forgets every epoch, the runs that are still kept included: the set begins a new life. */
   forgetEpochs(): void {
     this.rememberedEpochs = [];
+    this.forgottenRuns = new Set(this.journal.runs);
   }
 
   /** The set stops: everyone who waits gets the error; the next opening recovers (R2). */
@@ -427,7 +438,7 @@ export class ImageSet {
   }
 
   private trimPoint(): [epoch: number, sequence: number] {
-    const { applied, secondary } = this;
+    const { appliedDurably: applied, secondary } = this;
     const owesPair = this.file.role === 'primary' && this.file.pair !== null;
     if (!owesPair) return [applied.epoch, applied.sequence + 1];
     if (!secondary) return [0, 0];

@@ -13,7 +13,7 @@ import type { FileLock, FileSystem } from '../sys/files.ts';
 import { Contents } from './contents.ts';
 import type { VolumeImage } from './contents.ts';
 import { CursorsStore } from './cursors-store.ts';
-import { followJournal } from './follower.ts';
+import { becomeUsable, dropUnreferenced, enterEpoch, followJournal } from './follower.ts';
 import { Identity } from './identity.ts';
 import { ImageSet } from './image-set.ts';
 import { MapFile } from './map-file.ts';
@@ -113,10 +113,15 @@ async function assemble(
 
 async function recover(set: ImageSet): Promise<void> {
   await repairSeal(set);
+  dropUnreferenced(set);
   await followJournal(set);
   if (set.file.role === 'primary' && set.file.epoch > 0) {
     await ensureEpoch(set);
     await followJournal(set);
+  }
+  if (set.file.role === 'secondary') {
+    await enterEpoch(set);
+    await becomeUsable(set);
   }
   await set.saveCursors();
 }
