@@ -1,0 +1,97 @@
+/** `rcopy migrate`: the primary moves to new storage while its pair goes on. */
+import * as Flags from '@oclif/core/flags';
+import type { MigrateAnswer, PrecheckAnswer } from '../../src/node/answers.ts';
+import type { MigrateRequest } from '../../src/node/requests.ts';
+import { SetCommand } from '../../src/cli/command.ts';
+import { FailedCheck } from '../../src/cli/failure.ts';
+import { rateFlag, setArg } from '../../src/cli/flags.ts';
+import { migrateView, prechecksView } from '../../src/cli/migrate-view.ts';
+
+export default class Migrate extends SetCommand {
+  static override summary = 'Move the primary from one set to another while its pair goes on.';
+  static override description =
+    'FROM stops answering hosts, seals its history at N, and hands over the next sequence number ' +
+    'and the journal cursor; TO goes on numbering at N and fetches the contents behind its hosts. ' +
+    'The secondary follows throughout, in write order. TO drives, keeps its progress durably, and ' +
+    'goes on with `rcopy migrate resume TO` after any stop.';
+
+  static override examples = [
+    {
+      description: 'Look first at whether it could start',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --dry-run',
+    },
+    {
+      description: 'Move to a new set, which is made on the way',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --create',
+    },
+    {
+      description: 'Return as soon as the new set serves hosts',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --detach',
+    },
+  ];
+
+  static override args = {
+    from: setArg({ description: 'set that is the primary now' }),
+    to: setArg({ description: 'set that becomes the primary' }),
+  };
+
+  static override flags = {
+    mode: Flags.string({
+      description: 'how the secondary gets what FROM has not sent: FROM sends it itself',
+      options: ['drain'],
+      default: 'drain',
+    }),
+    copy: Flags.string({
+      description: 'when the contents are copied: after the switch, behind the hosts',
+      options: ['post'],
+      default: 'post',
+    }),
+    create: Flags.boolean({ description: 'make TO when there is none' }),
+    overwrite: Flags.boolean({
+      description: 'give up what TO holds, and give it a fresh identity',
+    }),
+    'max-rate': rateFlag({ description: 'bytes a second that are copied' }),
+    'dry-run': Flags.boolean({
+      description: 'only check whether it could start (exit 5 when not)',
+    }),
+    detach: Flags.boolean({
+      description: 'return when TO serves hosts; `migrate resume` does the rest',
+    }),
+  };
+
+  async run(): Promise<MigrateAnswer | PrecheckAnswer> {
+    const { args, flags } = await this.parse(Migrate);
+    const { from, to } = args;
+    const { create, overwrite, detach } = flags;
+    const request = {
+      from,
+      mode: 'drain',
+      copy: 'post',
+      maxRate: flags['max-rate'],
+      detach,
+    } as const;
+    if (flags['dry-run']) return this.check(flags['lock-wait'], to, request);
+    const answer = await this.withSite(flags['lock-wait'], (site) =>
+      this.withProgress('preparing', async (onProgress) => {
+        await site.prepareTarget(to, from, { create, overwrite });
+        const node = await site.open(to);
+        return node.migrate({ ...request, onProgress });
+      }),
+    );
+    this.print(migrateView(answer, to, await this.paint()));
+    return answer;
+  }
+
+  private async check(
+    lockWaitMs: number,
+    to: string,
+    request: MigrateRequest,
+  ): Promise<PrecheckAnswer> {
+    const answer = await this.withSite(lockWaitMs, async (site) =>
+      (await site.open(to)).checkMigration(request),
+    );
+    this.print(prechecksView(answer, await this.paint()));
+    if (answer.ready) return answer;
+    throw new FailedCheck('E_STATE', 'the migration cannot start now', answer);
+  }
+}

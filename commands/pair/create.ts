@@ -1,0 +1,59 @@
+/** `rcopy pair create`: one set becomes the secondary of another. */
+import * as Flags from '@oclif/core/flags';
+import type { PairAnswer, ReplicateAnswer } from '../../src/node/answers.ts';
+import { SetCommand } from '../../src/cli/command.ts';
+import { setArg } from '../../src/cli/flags.ts';
+import { pairView } from '../../src/cli/views.ts';
+
+type PairCreateAnswer = PairAnswer & { readonly replicated?: ReplicateAnswer };
+
+export default class PairCreate extends SetCommand {
+  static override summary = 'Make one set the secondary copy of another.';
+  static override description =
+    'The secondary needs volumes of the same names and sizes, and must never have been written. ' +
+    'The primary keeps what it holds; the secondary becomes its copy. The copying itself is done ' +
+    'by `rcopy replicate`, or here with --wait.';
+
+  static override examples = [
+    {
+      description: 'Make the secondary as well, and wait until it is a full copy',
+      command: '<%= config.bin %> pair create ./tokyo ./osaka --create --wait',
+    },
+    {
+      description: 'Use a set that held something else before',
+      command: '<%= config.bin %> pair create ./tokyo ./osaka --overwrite',
+    },
+  ];
+
+  static override args = {
+    primary: setArg({ description: 'set whose volumes hosts write to' }),
+    secondary: setArg({ description: 'set that becomes the copy' }),
+  };
+
+  static override flags = {
+    create: Flags.boolean({ description: 'make the secondary when there is none' }),
+    overwrite: Flags.boolean({
+      description: 'give up what the secondary holds, and give it a fresh identity',
+    }),
+    wait: Flags.boolean({ description: 'copy, and return when the secondary is usable' }),
+  };
+
+  async run(): Promise<PairCreateAnswer> {
+    const { args, flags } = await this.parse(PairCreate);
+    const { create, overwrite } = flags;
+    const { primary, secondary } = args;
+    const answer = await this.withSite<PairCreateAnswer>(flags['lock-wait'], async (site) => {
+      await site.prepareTarget(secondary, primary, { create, overwrite });
+      const node = await site.open(primary);
+      const made = await node.createPair({ secondary });
+      if (!flags.wait) return made;
+      const replicated = await this.withProgress('copying', (onProgress) =>
+        node.replicate({ timeoutMs: undefined, maxRate: undefined, onProgress }),
+      );
+      const pair = made.pair && { ...made.pair, state: replicated.state };
+      return { ...made, pair, replicated };
+    });
+    this.print(pairView(answer, args, await this.paint()));
+    return answer;
+  }
+}

@@ -1,0 +1,54 @@
+/** Colours by what they mean, so that a view never names one; plain text where none belong. */
+
+/** Gives a text the look of its meaning. */
+export interface Paint {
+  readonly strong: (text: string) => string;
+  readonly faint: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly warning: (text: string) => string;
+  readonly bad: (text: string) => string;
+  /** Something to type or to look up. */
+  readonly accent: (text: string) => string;
+}
+
+const asItIs = (text: string): string => text;
+
+export const plainPaint: Paint = {
+  strong: asItIs,
+  faint: asItIs,
+  good: asItIs,
+  warning: asItIs,
+  bad: asItIs,
+  accent: asItIs,
+};
+
+/** The part of a stream that tells whether somebody looks at it. */
+export interface Screen {
+  readonly isTTY?: boolean | undefined;
+}
+
+/** Whether colours belong on `screen`: a terminal that knows them, and nobody who said no. */
+export function wantsColor(
+  screen: Screen,
+  environment: Readonly<Record<string, string | undefined>>,
+  refused: boolean,
+): boolean {
+  const { NO_COLOR: noColor = '', TERM: terminal } = environment;
+  return screen.isTTY === true && !refused && noColor === '' && terminal !== 'dumb';
+}
+
+/** The paint for a terminal; loads the colours only now. */
+export async function loadPaint(): Promise<Paint> {
+  const { Chalk, supportsColor } = await import('chalk');
+  // Somebody who redirects stdout but reads stderr in colours has a terminal of at least 16.
+  const level = supportsColor === false ? 1 : supportsColor.level;
+  const chalk = new Chalk({ level });
+  return {
+    strong: chalk.bold,
+    faint: chalk.dim,
+    good: chalk.green,
+    warning: chalk.yellow,
+    bad: chalk.red,
+    accent: chalk.cyan,
+  };
+}
