@@ -168,9 +168,9 @@ export function write(journal: Journal, run: Run, ...payloads: (string | Uint8Ar
   return sequence;
 }
 
-/** A payload of `bytes` bytes that begins with `text`. */
+/** A payload of `bytes` bytes that begins with `text`, as far as that fits. */
 export function filled(text: string, bytes: number): Buffer {
-  return Buffer.concat([Buffer.from(text), Buffer.alloc(bytes - text.length, '.')]);
+  return Buffer.from(text.padEnd(bytes, '.').slice(0, bytes), 'latin1');
 }
 
 /** Everything that is kept of a run from `from` on, checked by its reader. */
