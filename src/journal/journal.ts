@@ -80,6 +80,8 @@ export class Journal {
 
   /** Whether `request` (payload lengths of its records) may be appended to `run` now (R9). */
   admits(run: Run, payloadLengths: readonly number[], purpose: RoomFor): boolean {
+    // A start that rewrote the tail may have used what was kept; a seal never waits for room.
+    if (purpose === 'seal') return true;
     const reserve = purpose === 'host' ? SEAL_RESERVE_BYTES : 0;
     const added = run.segmentsFor(payloadLengths, reserve);
     if (added > this.store.free) return false;

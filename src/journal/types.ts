@@ -39,6 +39,6 @@ export interface JournalOptions {
 /** Who wants room (R9). */
 export type RoomFor =
   | 'host' // leaves room for the seal
-  | 'seal' // may use what was kept for it
+  | 'seal' // is always taken: hosts leave room for it
   | 'first-owed' // the lowest missing number at a secondary: always has its reserve
   | 'later'; // later epochs at a secondary: never take that reserve

@@ -269,6 +269,26 @@ describe('[R9] room', () => {
     }
   });
 
+  test('nor is it gone after a start that had to rewrite the tail', async () => {
+    for (const bytes of [1152, 3000]) {
+      const disk = new SimulatedDisk();
+      const { journal, run } = await begun(disk);
+      fill(journal, run, [bytes], 'host');
+      for (let durable = 0; durable < run.next; durable += 1) {
+        const survivor = disk.survivors('keep', 0);
+        const again = await reopenJournal(survivor, { known: [knownOf(run, durable)] });
+        const found = again.runs[0]!;
+        expect(found.next).toBe(run.next);
+        const sealBytes = sealRecord(found).header.payloadLength;
+        expect([bytes, durable, again.admits(found, [sealBytes], 'seal')]).toEqual([
+          bytes,
+          durable,
+          true,
+        ]);
+      }
+    }
+  });
+
   test('trimming makes room again', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk);
