@@ -58,7 +58,7 @@ export async function openImageSet(
   } catch (error) {
     for (const part of opened) part.close();
     lock.release();
-    throw error;
+    throw fileError('opening the image set', folder, error);
   }
 }
 
@@ -96,7 +96,7 @@ async function assemble(
     readOnly: false,
   });
   opened.push({ close: () => void journal.close().catch(() => undefined) });
-  return new ImageSet({
+  const set = new ImageSet({
     environment,
     folder,
     lock,
@@ -109,6 +109,8 @@ async function assemble(
     roomWaitMs: options.roomWaitMs,
     openEpoch: ensureEpoch,
   });
+  opened.push({ close: () => void set.applier.stop() });
+  return set;
 }
 
 async function recover(set: ImageSet): Promise<void> {

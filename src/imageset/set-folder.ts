@@ -169,12 +169,16 @@ export interface LockHolder {
 
 /** Says in the lock file who holds the set. Only for people: the lock itself is the kernel's. */
 export function noteHolder(files: FileSystem, folder: string, holder: LockHolder): void {
-  const handle = files.open(setPaths.lock(folder), 'write', 'SET:LOCK-NOTE');
   try {
-    handle.setSize(0, 'SET:LOCK-NOTE');
-    handle.write([Buffer.from(`${JSON.stringify(holder)}\n`)], 0, 'SET:LOCK-NOTE');
-  } finally {
-    handle.close();
+    const handle = files.open(setPaths.lock(folder), 'write', 'SET:LOCK-NOTE');
+    try {
+      handle.setSize(0, 'SET:LOCK-NOTE');
+      handle.write([Buffer.from(`${JSON.stringify(holder)}\n`)], 0, 'SET:LOCK-NOTE');
+    } finally {
+      handle.close();
+    }
+  } catch {
+    // A full disk, perhaps: the set can be used without the note.
   }
 }
 
