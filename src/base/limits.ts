@@ -78,7 +78,8 @@ export interface JournalSizes {
 
 /** The sizes for a journal of about `capacityBytes`. */
 export function journalSizesFor(capacityBytes: number): JournalSizes {
-  const segmentBytes = capacityBytes >= 16 * SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX : SEGMENT_BYTES_MIN;
+  const segmentBytes =
+    capacityBytes >= 16 * SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX : SEGMENT_BYTES_MIN;
   return {
     segmentBytes,
     segmentsMax: Math.max(JOURNAL_SEGMENTS_MIN, Math.floor(capacityBytes / segmentBytes)),

@@ -228,7 +228,8 @@ function* segmentLines(
       reader.skip(peek.record.bytes.length);
       const numbered = ['write', 'zeroes', 'mark'].includes(header.kind);
       if (numbered) expected += 1;
-      chain = header.kind === 'rebase' ? decodeRebase(peek.record.payload).base.chain : header.ownChain;
+      chain =
+        header.kind === 'rebase' ? decodeRebase(peek.record.payload).base.chain : header.ownChain;
     }
   } finally {
     handle.close();
@@ -278,7 +279,12 @@ function noteOf({ header, payload }: WholeRecord): string {
   }
 }
 
-function oddLine(segment: SegmentFile, fileOffset: number, sequence: number, why: string): JournalLine {
+function oddLine(
+  segment: SegmentFile,
+  fileOffset: number,
+  sequence: number,
+  why: string,
+): JournalLine {
   return {
     epoch: segment.epoch,
     sequence,

@@ -34,6 +34,7 @@ export class Site implements Connector {
   private readonly environment: Environment;
   private readonly options: SiteOptions;
   private readonly nodes = new Map<string, Promise<StorageNode>>();
+  private closing = false;
 
   constructor(environment: Environment, options: SiteOptions) {
     this.environment = environment;
@@ -84,6 +85,7 @@ export class Site implements Connector {
 
   /** How the opened sets reach each other: by folder, in this process. */
   async dial(address: string): Promise<ByteStream> {
+    if (this.closing) throw new RcopyError('E_UNREACHABLE', `${address} is being closed`);
     let node: StorageNode;
     try {
       node = await this.open(address);
@@ -96,8 +98,13 @@ export class Site implements Connector {
     }
     const { clock, random } = this.environment;
     const [mine, theirs] = memoryStreamPair(clock, random, { names: ['here', address] });
-    node.acceptLink(theirs);
+    node.acceptLink(this.wrapAccepted(theirs));
     return mine;
+  }
+
+  /** Lets a test stand between the two ends of a link. */
+  protected wrapAccepted(stream: ByteStream): ByteStream {
+    return stream;
   }
 
   /**
@@ -138,20 +145,31 @@ export class Site implements Connector {
   }
 
   /**
-   * Closes every set in order: secondaries last, so that what primaries still send can arrive.
+   * Closes every set in order: while all can still reach each other everything is applied, which may
+   * open a migration's source to fetch what is absent; then links end, then the sets are closed.
    * Rejects with the first error after all are closed.
    */
   async close(): Promise<void> {
-    const nodes: StorageNode[] = [];
-    for (const opened of this.nodes.values()) {
-      const node = await opened.catch(() => undefined);
-      if (node) nodes.push(node);
-    }
-    this.nodes.clear();
     const errors: unknown[] = [];
-    for (const node of nodes) await node.disconnect();
-    for (const node of nodes) await node.close().catch((error: unknown) => errors.push(error));
+    const drained = new Set<StorageNode>();
+    for (let node = await this.nextOf(drained); node; node = await this.nextOf(drained)) {
+      drained.add(node);
+      await node.set.drain().catch(() => undefined); // said again, if it matters, by its close
+    }
+    this.closing = true;
+    for (const node of drained) await node.disconnect();
+    for (const node of drained) await node.close().catch((error: unknown) => errors.push(error));
+    this.nodes.clear();
     if (errors.length > 0) throw errors[0];
+  }
+
+  /** An opened node that is not in `known` yet. */
+  private async nextOf(known: ReadonlySet<StorageNode>): Promise<StorageNode | undefined> {
+    for (const opened of [...this.nodes.values()]) {
+      const node = await opened.catch(() => undefined);
+      if (node && !known.has(node)) return node;
+    }
+    return undefined;
   }
 
   /** The pair, or the migration, that is asked for exists already: nothing to prepare. */
@@ -176,7 +194,9 @@ function checkCreate({ volumes, journalBytes, folder }: CreateRequest): void {
   if (volumes.length === 0) refuse('an image set needs at least one volume');
   if (volumes.length > VOLUMES_MAX) refuse(`an image set has at most ${VOLUMES_MAX} volumes`);
   if (!NAME_PATTERN.test(basename(folder))) {
-    refuse(`${basename(folder)} is no name for an image set: letters, digits, dot, dash, underscore`);
+    refuse(
+      `${basename(folder)} is no name for an image set: letters, digits, dot, dash, underscore`,
+    );
   }
   for (const { name, sizeBytes } of volumes) {
     if (!NAME_PATTERN.test(name)) refuse(`${JSON.stringify(name)} is no name for a volume`);

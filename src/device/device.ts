@@ -5,11 +5,7 @@
  */
 import type { Extent } from '../base/extent.ts';
 
-export type DeviceRequest =
-  | ReadRequest
-  | WriteRequest
-  | ZeroesRequest
-  | FlushRequest;
+export type DeviceRequest = ReadRequest | WriteRequest | ZeroesRequest | FlushRequest;
 
 export interface ReadRequest {
   readonly kind: 'read';

@@ -78,9 +78,9 @@ export type EpochCursor = z.infer<typeof epochCursor>;
 export type MarkCursor = Cursors['marks'][number];
 export type CopyCursor = z.infer<typeof copyCursor>;
 
-/** One slot with its padding. */
+/** One slot with its padding. Refuses what could not be read again. */
 export function encodeCursorSlot(generation: number, content: Cursors): Buffer {
-  const body = Buffer.from(JSON.stringify(content), 'utf8');
+  const body = Buffer.from(JSON.stringify(cursors.parse(content)), 'utf8');
   const used = HEADER_BYTES + body.length;
   assert(used <= CURSOR_SLOT_BYTES, `cursors of ${used} bytes fit their slot`);
   const slot = Buffer.alloc(CURSOR_SLOT_BYTES);
@@ -161,7 +161,11 @@ export function chooseCursorSlot(path: string, first: Uint8Array, second: Uint8A
     }
   }
   if (best) return { cursors: best.cursors, generation: best.generation, note };
-  throw new RcopyError('E_DAMAGED', `${path} at offset 0: neither slot is valid (${note ?? 'empty'})`, {
-    hint: 'run `rcopy inspect` on the set; its data may be taken from its pair',
-  });
+  throw new RcopyError(
+    'E_DAMAGED',
+    `${path} at offset 0: neither slot is valid (${note ?? 'empty'})`,
+    {
+      hint: 'run `rcopy inspect` on the set; its data may be taken from its pair',
+    },
+  );
 }

@@ -9,13 +9,18 @@
  *          6    2  kind: 1 presence, 2 dirty
  *          8    4  CRC-32 of the slot with this field as zero
  *         12    4  page number
- *         16    8  generation
- *         24    8  head: number of blocks; page: zero
- *         32       head: u32 stamp's epoch, u32 zero, u64 stamp's sequence; page: 4064 bytes of bits
+ *         16    8  generation: how often this page was written; of the head, the number of saves
+ *         24    8  head: number of blocks; page: the number of the save that wrote it
+ *         32       head: u32 stamp's epoch, u32 zero, u64 stamp's sequence, u64 sum of the
+ *                  generations of all pages; page: 4064 bytes of bits
  *
  * Page i's slots lie at 8192 * i and 8192 * i + 4096. The stamp says up to which position of the
- * history the map is complete; later bits come from the journal (R7). A map is written whole when
- * it is made: a page without any valid slot is damage, never an empty page (R8).
+ * history the map is complete; later bits come from the journal (R7).
+ *
+ * A save writes its pages, syncs, and writes the head: only then do they count. So a torn page is
+ * one that does not count yet, and a page that decayed is seen (R8): either it has no slot left
+ * that counts, or its older slot leaves the sum short. A map is written whole when it is made: no
+ * page is empty for want of a slot.
  */
 import { asBuffer, isZero, readUint64, writeUint64 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
@@ -50,7 +55,7 @@ export interface MapSlot {
   readonly kind: MapKind;
   readonly page: number;
   readonly generation: number;
-  /** Head only: how many blocks the volume has. */
+  /** Of the head: how many blocks the volume has. Of a page: the save that wrote it. */
   readonly blocks: number;
   /** What follows the header. */
   readonly body: Buffer;
@@ -69,22 +74,32 @@ export function encodeMapSlot(slot: Omit<MapSlot, 'body'>, body: Uint8Array): Bu
   return bytes;
 }
 
+/** What a head says beside the number of blocks. */
+export interface MapHead {
+  readonly stamp: Position;
+  /** Sum of the generations of all pages as of this save. */
+  readonly generations: number;
+}
+
 export function encodeMapHead(
   kind: MapKind,
   generation: number,
   blocks: number,
-  stamp: Position,
+  { stamp, generations }: MapHead,
 ): Buffer {
-  const body = Buffer.alloc(16);
+  const body = Buffer.alloc(24);
   body.writeUInt32LE(stamp.epoch, 0);
   writeUint64(body, stamp.sequence, 8);
+  writeUint64(body, generations, 16);
   return encodeMapSlot({ kind, page: 0, generation, blocks }, body);
 }
 
-/** The stamp in a head's body. */
-export function decodeMapStamp(body: Buffer): Position | undefined {
+/** What stands in a head's body; undefined when that cannot be. */
+export function decodeMapHead(body: Buffer): MapHead | undefined {
   const sequence = readUint64(body, 8);
-  return sequence === undefined ? undefined : { epoch: body.readUInt32LE(0), sequence };
+  const generations = readUint64(body, 16);
+  if (sequence === undefined || generations === undefined) return undefined;
+  return { stamp: { epoch: body.readUInt32LE(0), sequence }, generations };
 }
 
 export type MapSlotCheck =

@@ -107,7 +107,11 @@ export function parseSegmentName(
 
 /** The error for a header of a version that this program does not know. */
 export function unknownVersion(what: string, version: number): RcopyError {
-  return new RcopyError('E_VERSION', `${what} has format version ${version}; this program knows 1`, {
-    hint: 'use the version of rcopy that wrote it, or a newer one',
-  });
+  return new RcopyError(
+    'E_VERSION',
+    `${what} has format version ${version}; this program knows 1`,
+    {
+      hint: 'use the version of rcopy that wrote it, or a newer one',
+    },
+  );
 }

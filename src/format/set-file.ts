@@ -119,9 +119,9 @@ export type VolumeEntry = z.infer<typeof volume>;
 
 const CHECKSUM_LINE = /("checksum": ")([0-9a-f]{8})("\n}\n)$/;
 
-/** The file's exact text. */
+/** The file's exact text. Refuses what could not be read again. */
 export function encodeSetFile(content: SetFile): Buffer {
-  const text = `${JSON.stringify({ ...content, checksum: NO_CHECKSUM }, undefined, 2)}\n`;
+  const text = `${JSON.stringify({ ...setFile.parse(content), checksum: NO_CHECKSUM }, undefined, 2)}\n`;
   const sum = checksum(Buffer.from(text, 'utf8')).toString(16).padStart(8, '0');
   return Buffer.from(text.replace(CHECKSUM_LINE, `$1${sum}$3`), 'utf8');
 }

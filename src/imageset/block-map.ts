@@ -47,7 +47,7 @@ export class BlockMap {
 
   /** Adds all blocks from `from` up to, not including, `end`; whole pages at once. */
   addRange(from: number, end: number): void {
-    for (let block = from; block < end; ) {
+    for (let block = from; block < end;) {
       const pageEnd = (Math.floor(block / MAP_PAGE_BLOCKS) + 1) * MAP_PAGE_BLOCKS;
       if (block % MAP_PAGE_BLOCKS === 0 && pageEnd <= end && this.page(block) === NONE) {
         const index = block / MAP_PAGE_BLOCKS;
@@ -72,7 +72,7 @@ export class BlockMap {
   /** The first block from `from` on, below `end`, whose state is `set`; `end` when there is none. */
   next(from: number, end: number, set: boolean): number {
     const skip = set ? NONE : ALL;
-    for (let block = from; block < end; ) {
+    for (let block = from; block < end;) {
       if (this.page(block) === skip) {
         block = (Math.floor(block / MAP_PAGE_BLOCKS) + 1) * MAP_PAGE_BLOCKS;
       } else if (this.has(block) === set) {
@@ -82,6 +82,11 @@ export class BlockMap {
       }
     }
     return end;
+  }
+
+  /** Counts a page as changed though no bit of it is. */
+  noteChanged(index: number): void {
+    this.changed.add(index);
   }
 
   /** Takes a copy of every page that changed, and counts them as unchanged from now on. */
@@ -103,7 +108,7 @@ export class BlockMap {
     const first = index * MAP_PAGE_BLOCKS;
     this.pages[index] = bytes.equals(NONE) ? NONE : Buffer.from(bytes);
     const last = Math.min(first + MAP_PAGE_BLOCKS, this.blocks);
-    for (let block = this.next(first, last, true); block < last; ) {
+    for (let block = this.next(first, last, true); block < last;) {
       const gap = this.next(block, last, false);
       this.setBlocks += gap - block;
       block = this.next(gap, last, true);

@@ -93,9 +93,13 @@ export class Contents {
     if (!this.overlay.covers(volume, offset, offset + length)) {
       const got = handle.read(target, offset, 'IMAGE:READ');
       if (got !== length) {
-        throw new RcopyError('E_DAMAGED', `${handle.path} at offset ${offset + got}: it ends early`, {
-          hint: 'the image is shorter than its volume; take the data from the pair',
-        });
+        throw new RcopyError(
+          'E_DAMAGED',
+          `${handle.path} at offset ${offset + got}: it ends early`,
+          {
+            hint: 'the image is shorter than its volume; take the data from the pair',
+          },
+        );
       }
     }
     this.overlay.copyOver(volume, offset, target);
@@ -162,12 +166,18 @@ export class Contents {
     const map = this.present(volume);
     if (!map) return;
     const last = Math.ceil((start + length) / MAP_BLOCK_BYTES);
-    for (let block = Math.floor(start / MAP_BLOCK_BYTES); block < last; ) {
+    for (let block = Math.floor(start / MAP_BLOCK_BYTES); block < last;) {
       const from = map.next(block, last, false);
       if (from >= last) return;
       const to = map.next(from, last, true);
       const range = this.blockRange(volume, from, to);
-      this.writeImage(volume, range.start, range.end - range.start, slice(data, start, range), true);
+      this.writeImage(
+        volume,
+        range.start,
+        range.end - range.start,
+        slice(data, start, range),
+        true,
+      );
       map.addRange(from, to);
       block = to;
     }

@@ -114,7 +114,8 @@ export function appendFromPeer(set: ImageSet, run: Run, records: readonly WholeR
 function isHere(run: Run, { header }: WholeRecord): boolean {
   if (header.epoch !== run.epoch) return false;
   if (header.kind === 'open' || header.kind === 'rebase') return true;
-  if (header.kind === 'seal') return run.seal !== undefined && run.seal.header.ownChain === header.ownChain;
+  if (header.kind === 'seal')
+    return run.seal !== undefined && run.seal.header.ownChain === header.ownChain;
   return header.sequence < run.next;
 }
 
@@ -202,7 +203,13 @@ export function dropUnreferenced(set: ImageSet): void {
 /** One range of a copy, in the order of the stream. In the image at once, durable with the cursor. */
 export function putCopyRange(
   set: ImageSet,
-  range: { volume: number; offset: number; length: number; asOf: number; data: Uint8Array | undefined },
+  range: {
+    volume: number;
+    offset: number;
+    length: number;
+    asOf: number;
+    data: Uint8Array | undefined;
+  },
 ): void {
   const copy = set.copyReceived;
   if (!copy || copy.complete) throw new RcopyError('E_PROTOCOL', 'a range came outside of a copy');
@@ -259,7 +266,5 @@ export async function becomeUsable(set: ImageSet): Promise<void> {
 }
 
 export function sameProven(one: ProvenPosition, other: ProvenPosition): boolean {
-  return (
-    one.epoch === other.epoch && one.sequence === other.sequence && one.chain === other.chain
-  );
+  return one.epoch === other.epoch && one.sequence === other.sequence && one.chain === other.chain;
 }

@@ -5,7 +5,13 @@
  */
 import { RcopyError } from '../base/errors.ts';
 import { OVERLAY_BYTES } from '../base/limits.ts';
-import type { Completion, DeviceRequest, Done, WriteRequest, ZeroesRequest } from '../device/device.ts';
+import type {
+  Completion,
+  DeviceRequest,
+  Done,
+  WriteRequest,
+  ZeroesRequest,
+} from '../device/device.ts';
 import type { NewRecord, Run } from '../journal/run.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
@@ -299,7 +305,10 @@ export class HostPort {
     const { sizeBytes, name } = this.set.contents.image(volume);
     const { requestBytesMax } = this.set.journal.sizes;
     if (request.kind === 'write' && request.length > requestBytesMax) {
-      return new RcopyError('E_RANGE', `a write of ${request.length} bytes is over ${requestBytesMax}`);
+      return new RcopyError(
+        'E_RANGE',
+        `a write of ${request.length} bytes is over ${requestBytesMax}`,
+      );
     }
     const { offset, length } = request;
     if (length > 0 && offset >= 0 && offset + length <= sizeBytes) return undefined;
@@ -361,7 +370,7 @@ class SliceTaker {
 
   take(length: number): Uint8Array[] {
     const taken: Uint8Array[] = [];
-    for (let left = length; left > 0; ) {
+    for (let left = length; left > 0;) {
       const part = this.parts[this.index];
       if (!part) throw new RcopyError('E_INTERNAL', 'a request is shorter than it says');
       const slice = part.subarray(this.offset, this.offset + left);

@@ -24,7 +24,7 @@ export class Identity {
 
   /** Resolves when no change is being written. */
   async settled(): Promise<void> {
-    for (let last; last !== this.last; ) {
+    for (let last; last !== this.last;) {
       ({ last } = this);
       await last;
     }

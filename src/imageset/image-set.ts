@@ -126,7 +126,9 @@ export class ImageSet {
       wantRoom: () => this.makeRoom(parts.roomWaitMs === 0),
       roomWaitMs: parts.roomWaitMs,
     });
-    this.volumes = this.file.volumes.map((volume, index) => this.volumeDevice(index, volume.sizeBytes));
+    this.volumes = this.file.volumes.map((volume, index) =>
+      this.volumeDevice(index, volume.sizeBytes),
+    );
     parts.journal.onDurable(() => this.changed());
     parts.journal.onFailed((failure) => this.fail(failure));
     parts.identity.onFailed = (error) => this.fail(error);
@@ -399,9 +401,13 @@ export class ImageSet {
     if (seal) return sealedError(this.file);
     if (role === 'primary') return undefined;
     if (role === 'target') {
-      return new RcopyError('E_ROLE', `${name} is the target of a migration that has not switched`, {
-        hint: 'see `rcopy migrate status`',
-      });
+      return new RcopyError(
+        'E_ROLE',
+        `${name} is the target of a migration that has not switched`,
+        {
+          hint: 'see `rcopy migrate status`',
+        },
+      );
     }
     if (kind === 'write') {
       return new RcopyError('E_ROLE', `${name} is a secondary: hosts write to its primary`, {
@@ -460,7 +466,7 @@ export class ImageSet {
 
   /** Goes on while that lets somebody in. */
   private async drainForRoom(): Promise<void> {
-    for (let taken = -1; this.hosts.waitingRequests > 0 && taken < this.hosts.takenRequests; ) {
+    for (let taken = -1; this.hosts.waitingRequests > 0 && taken < this.hosts.takenRequests;) {
       taken = this.hosts.takenRequests;
       await this.drain();
       this.hosts.roomChanged();

@@ -6,8 +6,8 @@ import { RcopyError, fileError } from '../base/errors.ts';
 import type { Position } from '../base/position.ts';
 import {
   MAP_SLOT_BYTES,
+  decodeMapHead,
   decodeMapSlot,
-  decodeMapStamp,
   encodeMapHead,
   encodeMapSlot,
   mapFileBytes,
@@ -66,7 +66,7 @@ export class MapFile {
     }
   }
 
-  /** Reads the whole map. Throws `E_DAMAGED` when a page has no valid slot (R8). */
+  /** Reads the whole map as of its last save. Throws `E_DAMAGED` when a page has lost it (R8). */
   static open(files: FileSystem, path: string, kind: MapKind, sizeBytes: number): MapFile {
     const map = new BlockMap(sizeBytes);
     let handle: FileHandle;
@@ -77,16 +77,26 @@ export class MapFile {
         cause: error,
       });
     }
-    const generations: number[] = [];
-    let stamp: Position | undefined;
-    for (let page = 0; page <= mapPages(map.blocks); page += 1) {
-      const slot = readPage(handle, path, page, kind);
-      generations.push(slot.generation);
-      if (page > 0) map.load(page - 1, slot.body);
-      else if (slot.blocks === map.blocks) stamp = decodeMapStamp(slot.body);
+    const headSlot = readPage(handle, path, { page: 0, kind }).counts;
+    const head = decodeMapHead(headSlot.body);
+    if (!head || headSlot.blocks !== map.blocks) {
+      throw new RcopyError('E_DAMAGED', `${path}: the map is for another volume size`);
     }
-    if (!stamp) throw new RcopyError('E_DAMAGED', `${path}: the map is for another volume size`);
-    return new MapFile(kind, handle, map, stamp, generations);
+    const generations = [headSlot.generation];
+    for (let page = 1; page <= mapPages(map.blocks); page += 1) {
+      const slots = readPage(handle, path, { page, kind, save: headSlot.generation });
+      generations.push(slots.counts.generation);
+      map.load(page - 1, slots.counts.body);
+      // Written anew by the next save: what a torn save left must never come to count, and nobody
+      // knows whether the sync of the last one succeeded (R2).
+      if (slots.torn || slots.counts.blocks === headSlot.generation) map.noteChanged(page - 1);
+    }
+    if (pagesSum(generations) !== head.generations) {
+      throw new RcopyError('E_DAMAGED', `${path}: a page of the map has lost its newest state`, {
+        hint: 'run `rcopy verify` on this set; its data may be taken from its pair',
+      });
+    }
+    return new MapFile(kind, handle, map, head.stamp, generations);
   }
 
   /**
@@ -111,14 +121,16 @@ export class MapFile {
 
   private writePage(page: number, bytes: Buffer): void {
     const generation = (this.generations[page] ?? 0) + 1;
-    const slot = encodeMapSlot({ kind: this.kind, page, generation, blocks: 0 }, bytes);
+    const save = (this.generations[0] ?? 0) + 1;
+    const slot = encodeMapSlot({ kind: this.kind, page, generation, blocks: save }, bytes);
     this.handle.write([slot], mapSlotOffset(page, generation % 2), 'MAP:PAGE');
     this.generations[page] = generation;
   }
 
   private writeHead(stamp: Position): void {
     const generation = (this.generations[0] ?? 0) + 1;
-    const slot = encodeMapHead(this.kind, generation, this.map.blocks, stamp);
+    const head = { stamp, generations: pagesSum(this.generations) };
+    const slot = encodeMapHead(this.kind, generation, this.map.blocks, head);
     this.handle.write([slot], mapSlotOffset(0, generation % 2), 'MAP:HEAD');
     this.generations[0] = generation;
   }
@@ -133,7 +145,7 @@ export class MapFile {
         const { kind } = this;
         const slot =
           page === 0
-            ? encodeMapHead(kind, 0, this.map.blocks, this.stamp)
+            ? encodeMapHead(kind, 0, this.map.blocks, { stamp: this.stamp, generations: 0 })
             : encodeMapSlot({ kind, page, generation: 0, blocks: 0 }, this.map.bytes(page - 1));
         parts.push(slot, unused);
       }
@@ -142,10 +154,28 @@ export class MapFile {
   }
 }
 
-function readPage(handle: FileHandle, path: string, page: number, kind: MapKind): MapSlot {
+/** The sum of the generations of all pages, the head not counted. */
+function pagesSum(generations: readonly number[]): number {
+  return generations.slice(1).reduce((sum, generation) => sum + generation, 0);
+}
+
+interface PageSlots {
+  /** The newest one that counts. */
+  readonly counts: MapSlot;
+  /** There is one of a save that was not finished. */
+  readonly torn: boolean;
+}
+
+/** Reads both slots of a page; those of saves after `save` do not count. */
+function readPage(
+  handle: FileHandle,
+  path: string,
+  { page, kind, save = Infinity }: { page: number; kind: MapKind; save?: number },
+): PageSlots {
   const bytes = Buffer.alloc(2 * MAP_SLOT_BYTES);
   const got = handle.read(bytes, mapSlotOffset(page, 0), 'MAP:READ');
-  let newest: MapSlot | undefined;
+  let counts: MapSlot | undefined;
+  let torn = false;
   let reason = 'both slots are empty';
   for (const slot of [0, 1]) {
     const end = Math.min(got, (slot + 1) * MAP_SLOT_BYTES);
@@ -154,9 +184,10 @@ function readPage(handle: FileHandle, path: string, page: number, kind: MapKind)
     if (check.found === 'garbage') reason = check.reason;
     if (check.found !== 'slot') continue;
     if (check.slot.page !== page || check.slot.kind !== kind) reason = 'a slot of another page';
-    else if (!newest || check.slot.generation > newest.generation) newest = check.slot;
+    else if (page > 0 && check.slot.blocks > save) torn = true;
+    else if (!counts || check.slot.generation > counts.generation) counts = check.slot;
   }
-  if (newest) return newest;
+  if (counts) return { counts, torn };
   throw new RcopyError(
     'E_DAMAGED',
     `${path} at offset ${mapSlotOffset(page, 0)}: page ${page} of the map is damaged: ${reason}`,

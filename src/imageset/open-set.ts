@@ -48,6 +48,9 @@ export async function openImageSet(
   const opened: { close(): void }[] = [];
   try {
     noteHolder(files, folder, { pid: options.pid });
+    // A killed process may have replaced set.json without making that durable; what it says is
+    // built upon from here on.
+    await files.syncFolder(folder, 'SET:SYNC-FOLDER');
     const file = readSetFile(files, folder);
     const identity = new Identity(files, folder, file);
     if (options.adoptCopy) await adopt(identity, files, folder);

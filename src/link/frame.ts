@@ -126,7 +126,7 @@ export class FrameReader {
       return first.subarray(0, length);
     }
     const whole = Buffer.allocUnsafe(length);
-    for (let filled = 0; filled < length; ) {
+    for (let filled = 0; filled < length;) {
       const chunk = this.chunks.shift() ?? Buffer.alloc(0);
       const used = chunk.copy(whole, filled);
       filled += used;

@@ -63,9 +63,7 @@ const welcome = z.strictObject({
 
 /** What a receiver has, by its own durable word. */
 const acknowledgement = z.strictObject({
-  epochs: z.array(
-    z.strictObject({ epoch: whole, durable: whole, sealed: z.boolean() }),
-  ),
+  epochs: z.array(z.strictObject({ epoch: whole, durable: whole, sealed: z.boolean() })),
   restored: position,
   usable: z.boolean(),
   copy: z.nullable(copyProgress),

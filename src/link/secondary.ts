@@ -363,7 +363,7 @@ export class ReceiverSession {
 /** The whole records in one frame. Each is checked; padding and order are the journal's to check. */
 function parseRecords(body: Buffer): WholeRecord[] {
   const records: WholeRecord[] = [];
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const check = decodeRecord(body, at);
     if (check.found !== 'record') {
       const reason = 'reason' in check ? check.reason : check.found;

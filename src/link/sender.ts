@@ -75,6 +75,10 @@ export class Sender {
   private welcome: Welcome | undefined;
   private reader: RunReader | undefined;
   private copy: CopyPlace | undefined;
+  /** The receiver said that it is in this very copy: what it said before speaks of older content. */
+  private copySeen = false;
+  /** The receiver was usable already when the link began, and this set did not know. */
+  private copyWasDone = false;
   /** Bytes of records and ranges sent, and of those taken in at the other end. */
   private sent = 0;
   private consumed = 0;
@@ -108,7 +112,7 @@ export class Sender {
         this.options.onProgress?.();
       }
       await this.working;
-      if (this.ended?.error) throw this.ended.error;
+      if (!this.finished && this.ended) throw this.ended.error ?? cut(channel.peer);
     } catch (error) {
       channel.stop(error);
       throw error;
@@ -155,6 +159,7 @@ export class Sender {
         break;
       case 'resume':
         this.reader = this.ownRun().readFrom(decision.from);
+        this.copyWasDone = welcome.usable;
         break;
       case 'continue-copy':
         this.reader = this.ownRun().readFrom(decision.from);
@@ -285,7 +290,8 @@ export class Sender {
       ...file,
       pair: file.pair && { ...file.pair, state: 'copying', copyBase: base },
     }));
-    set.noteSecondary({ durable: base, restored: { epoch: base.epoch, sequence: 0 } });
+    const { epoch } = base;
+    set.noteSecondary({ durable: { epoch, sequence }, restored: { epoch, sequence: 0 } });
     await set.saveCursors();
     const { bytes } = encodeRecord(
       {
@@ -317,6 +323,7 @@ export class Sender {
   private continueCopy(copy: CopyProgress): void {
     const { volume, offset, asOf, complete } = copy;
     this.copy = { volume, offset, asOf, ended: complete };
+    this.copySeen = true;
     const sizes = this.options.set.file.volumes.map(({ sizeBytes }) => sizeBytes);
     this.counts.passedBytes = sizes.slice(0, volume).reduce((sum, size) => sum + size, offset);
   }
@@ -330,7 +337,11 @@ export class Sender {
     const durable = mine ? { epoch: run.epoch, sequence: mine.durable } : before;
     if (durable) set.noteSecondary({ durable, restored: message.restored });
     if (mine?.sealed && run.seal) this.noteFinished();
-    if (message.usable && set.file.pair?.state === 'copying' && this.copy?.ended) {
+    if (message.copy && sameProven(message.copy.base, set.file.pair?.copyBase)) {
+      this.copySeen = true;
+    }
+    const copied = this.copyWasDone || (this.copySeen && this.copy?.ended === true);
+    if (message.usable && copied && set.file.pair?.state === 'copying') {
       this.copy = undefined;
       this.working = set.identity.update((file) => ({
         ...file,
@@ -373,6 +384,10 @@ function chainBefore(run: Run, sequence: number): number | undefined {
   if (sequence === run.identity.first) reader.next(sequence - 1);
   reader.close();
   return reader.chain;
+}
+
+function sameProven(one: ProvenPosition, other: ProvenPosition | null | undefined): boolean {
+  return one.epoch === other?.epoch && one.sequence === other.sequence && one.chain === other.chain;
 }
 
 function cut(peer: string): RcopyError {

@@ -32,7 +32,7 @@ export interface SourcePort {
   announce(migration: Migration): Promise<void>;
   /** Answers what it has in hand, seals, and gives the management information. */
   seal(migration: Migration): Promise<HandoverEntry>;
-  /** Begins, and goes on, sending to C what it owes. */
+  /** Sends to C what it owes; resolves when C has all of it durable, the seal included. */
   drain(): Promise<void>;
   retire(migration: Migration): Promise<void>;
   /** Never seals under this id. Rejects with `E_SEALED` when it did already. */
@@ -44,8 +44,11 @@ export interface TargetPort {
   facts(): PartyFacts;
   save(migration: Migration): Promise<void>;
   accept(migration: Migration): Promise<void>;
-  /** Fetches and sends until B holds every block and C has N - 1 restored and the seal. */
-  copy(migration: Migration): Promise<void>;
+  /**
+   * Fetches and sends until B holds every block and C has N - 1 restored and the seal. `drain` asks
+   * the source for its part; when that fails, and C still lacks something, this rejects too.
+   */
+  copy(migration: Migration, drain: () => Promise<void>): Promise<void>;
 }
 
 /** C, before the start only. */

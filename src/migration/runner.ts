@@ -26,10 +26,7 @@ export class MigrationRunner {
    * Runs from `first` until the machine asks for nothing more, or has come to `pauseBefore`.
    * Rejects with the first effect that failed: the state on disk is then where a restart goes on.
    */
-  async run(
-    first: MigrationEvent,
-    pauseBefore?: MigrationEffect['kind'],
-  ): Promise<Migration> {
+  async run(first: MigrationEvent, pauseBefore?: MigrationEffect['kind']): Promise<Migration> {
     const events: MigrationEvent[] = [first];
     for (let event = events.shift(); event; event = events.shift()) {
       const { migration, effects } = step(this.migration, event);
@@ -67,8 +64,7 @@ export class MigrationRunner {
         await controllers.switchTo(migration.target);
         return { kind: 'switched' };
       case 'copy':
-        await source.drain();
-        await target.copy(migration);
+        await target.copy(migration, () => source.drain());
         return { kind: 'copied' };
       case 'retire':
         await source.retire(migration);

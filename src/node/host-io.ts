@@ -97,7 +97,7 @@ export async function importImage(set: ImageSet, request: ImportRequest): Promis
     let dataBytes = 0;
     const progress = (doneBytes: number) =>
       request.onProgress?.({ step: 'importing', doneBytes, totalBytes: device.sizeBytes });
-    for (let offset = 0; offset < size; ) {
+    for (let offset = 0; offset < size;) {
       const extent = file.nextExtent(offset, size, 'IMPORT:EXTENT');
       if (extent.data) {
         const length = Math.min(extent.length, CHUNK_BYTES);
@@ -144,7 +144,7 @@ export async function exportImage(set: ImageSet, request: ExportRequest): Promis
     try {
       file.setSize(device.sizeBytes, 'EXPORT:SIZE');
       let dataBytes = 0;
-      for (let offset = 0; offset < device.sizeBytes; ) {
+      for (let offset = 0; offset < device.sizeBytes;) {
         const read = await set.readForPeer(index, offset, device.sizeBytes, CHUNK_BYTES);
         if (read.data) file.write([read.data], offset, 'EXPORT:WRITE');
         dataBytes += read.data?.length ?? 0;

@@ -4,12 +4,7 @@ import type { HandoverEntry, MigrationEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { acceptHandover, finishPresence, seal } from '../imageset/succession.ts';
 import type { Migration } from '../migration/machine.ts';
-import type {
-  ControllerPort,
-  PartyFacts,
-  SourcePort,
-  TargetPort,
-} from '../migration/ports.ts';
+import type { ControllerPort, PartyFacts, SourcePort, TargetPort } from '../migration/ports.ts';
 import type { OnProgress } from './answers.ts';
 import type { MigrationCall } from './calls.ts';
 import { isBlank, isUnderWay, pairOf } from './pairing.ts';
@@ -70,7 +65,8 @@ export const sourceActions = {
     await moveTo(set, 'copying');
     const { secondary } = set;
     const run = set.ownRun();
-    const durable = secondary?.durable.epoch === entry.epoch ? secondary.durable.sequence : undefined;
+    const durable =
+      secondary?.durable.epoch === entry.epoch ? secondary.durable.sequence : undefined;
     const owedFrom = durable === undefined ? (run?.identity.first ?? 1) : durable + 1;
     return {
       epoch: entry.epoch,
@@ -143,10 +139,9 @@ export function sourcePort(source: Peer): SourcePort {
     announce: (migration) => source.call('migration.announce', call(migration)),
     seal: (migration) => source.call<HandoverEntry>('migration.seal', call(migration)),
     bury: (migration) => source.call('migration.bury', call(migration)),
-    // A source that is away is told when it is next seen; what it owes shows in `copy`.
-    drain: () => source.call<void>('migration.drain', null).catch(unlessAway),
-    retire: (migration) =>
-      source.call<void>('migration.retire', call(migration)).catch(unlessAway),
+    drain: () => source.call<void>('migration.drain', null),
+    // A source that is away is told when it is next seen.
+    retire: (migration) => source.call<void>('migration.retire', call(migration)).catch(unlessAway),
   };
 }
 
@@ -181,7 +176,7 @@ export function targetPort(options: TargetOptions): TargetPort {
       set.contents.source = options.source;
       set.changed();
     },
-    copy: (migration) => copyBehind(options, migration),
+    copy: (migration, drain) => copyBehind(options, migration, drain),
   };
 }
 
@@ -198,18 +193,29 @@ function roleIn(migration: Migration, role: PartyFacts['role']): PartyFacts['rol
 }
 
 /** Fetches every absent block, sends to C, and waits until C has what A owed and the seal. */
-async function copyBehind(options: TargetOptions, migration: Migration): Promise<void> {
+async function copyBehind(
+  options: TargetOptions,
+  migration: Migration,
+  drain: () => Promise<void>,
+): Promise<void> {
   const { set, replication } = options;
   set.contents.source ??= options.source;
   if (set.file.pair) replication.start(options.maxRate);
+  let sourceFailure: Error | undefined;
+  drain().catch((error: Error) => {
+    sourceFailure = error;
+    set.changed();
+  });
   await fetchAbsent(options);
   const next = migration.handover?.nextSequence ?? 0;
   const epoch = migration.handover?.epoch ?? 0;
   await set.until(() => {
-    if (replication.failure) throw replication.failure;
     const restored = set.secondary?.restored;
     // C goes on to the next epoch only when it holds the seal and has applied all before it.
-    return restored !== undefined && restored.epoch > epoch && restored.sequence >= next - 1;
+    if (restored && restored.epoch > epoch && restored.sequence >= next - 1) return true;
+    const failure = replication.failure ?? sourceFailure;
+    if (failure) throw failure;
+    return false;
   });
   await finishPresence(set);
 }
@@ -218,7 +224,7 @@ async function fetchAbsent({ set, onProgress }: TargetOptions): Promise<void> {
   const { contents } = set;
   const totalBytes = contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
   for (const [volume, image] of contents.images.entries()) {
-    for (let at = 0; at < image.sizeBytes; ) {
+    for (let at = 0; at < image.sizeBytes;) {
       const absent = contents.absentIn(volume, at, image.sizeBytes);
       if (!absent) break;
       at = await contents.fetchBase(volume, absent);

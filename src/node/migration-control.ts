@@ -122,7 +122,10 @@ export class MigrationControl {
     };
   }
 
-  /** While this set is a target that copies, its source is asked to send what it still owes. */
+  /**
+   * While this set is a target that copies, its source is asked to send what it still owes. The
+   * promise is the source's: it rejects when the source cannot.
+   */
   async letSourceDrain(): Promise<void> {
     const { set, peer } = this.options;
     const { migration } = set.file;
@@ -242,4 +245,3 @@ function refusal(failed: readonly Precheck[]): RcopyError {
     hint: '`rcopy migrate FROM TO --dry-run` lists every check',
   });
 }
-

@@ -52,9 +52,13 @@ export async function createPair(
 
 function checkPrimary(file: SetFile): void {
   if (file.seal) {
-    throw new RcopyError('E_SEALED', `${file.name} is sealed: ${file.seal.successor.name} took over`, {
-      hint: `pair ${file.seal.successor.address} instead`,
-    });
+    throw new RcopyError(
+      'E_SEALED',
+      `${file.name} is sealed: ${file.seal.successor.name} took over`,
+      {
+        hint: `pair ${file.seal.successor.address} instead`,
+      },
+    );
   }
   if (file.role === 'primary') return;
   throw new RcopyError('E_ROLE', `${file.name} is no primary but a ${file.role}`, {
@@ -67,7 +71,8 @@ function checkSecondary(file: SetFile, facts: PartyFacts): void {
   if (setId === file.setId) {
     throw new RcopyError('E_STATE', `${name} cannot be its own secondary`);
   }
-  const waits = facts.pair?.peer.setId === file.setId && facts.role === 'secondary' && !facts.usable;
+  const waits =
+    facts.pair?.peer.setId === file.setId && facts.role === 'secondary' && !facts.usable;
   if (!facts.blank && !waits) {
     throw new RcopyError('E_NOT_EMPTY', `${name} was used before`, {
       hint: '--overwrite loses what it holds; or are the arguments swapped?',

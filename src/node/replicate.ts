@@ -31,11 +31,16 @@ export async function replicate(
         : { step: 'sending', doneBytes: sentBytes - before.sentBytes, totalBytes: undefined },
     );
   });
-  await migrations.letSourceDrain();
+  let sourceFailure: Error | undefined;
+  migrations.letSourceDrain().catch((error: Error) => {
+    sourceFailure = error;
+    set.changed();
+  });
   try {
     await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
       if (isThere(set, sequence) || replication.isFinished) return true;
-      if (replication.failure) throw replication.failure;
+      const failure = replication.failure ?? sourceFailure;
+      if (failure) throw failure;
       return false;
     });
   } finally {

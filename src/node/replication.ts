@@ -23,6 +23,7 @@ export class Replication {
   private sender: Sender | undefined;
   private channel: FrameChannel | undefined;
   private running: Promise<void> | undefined;
+  private stopping = false;
 
   constructor(options: ReplicationOptions) {
     this.options = options;
@@ -52,6 +53,7 @@ export class Replication {
     this.failure = undefined;
     this.running = this.run(maxRate, onProgress)
       .catch((error: unknown) => {
+        if (this.stopping) return;
         this.failure = isRcopyError(error)
           ? error
           : new RcopyError('E_INTERNAL', String(error), { cause: error });
@@ -62,10 +64,24 @@ export class Replication {
       });
   }
 
-  /** Ends the link and waits until it is ended. */
+  /** Sends until the secondary holds everything up to this set's seal. */
+  async finish(): Promise<void> {
+    const { set } = this.options;
+    if (!set.file.pair) throw notPaired(set);
+    this.start();
+    await set.until(() => {
+      if (this.isFinished) return true;
+      if (this.failure) throw this.failure;
+      return false;
+    });
+  }
+
+  /** Ends the link, also one that is just being dialled, and waits until it is ended. */
   async stop(): Promise<void> {
+    this.stopping = true;
     this.channel?.close();
     await this.running;
+    this.stopping = false;
   }
 
   private async run(maxRate?: number, onProgress?: () => void): Promise<void> {
@@ -73,6 +89,10 @@ export class Replication {
     const { pair } = set.file;
     if (!pair) throw notPaired(set);
     const channel = new FrameChannel(await connector.dial(pair.peer.address));
+    if (this.stopping) {
+      channel.close();
+      return;
+    }
     if (this.sender) this.done.push(this.sender.counts);
     const sender = new Sender({
       set,
@@ -88,6 +108,7 @@ export class Replication {
     this.channel = channel;
     this.sender = sender;
     await sender.run();
+    set.changed();
   }
 }
 

@@ -170,7 +170,11 @@ function healthOf({ set, replication }: StatusParts, state: SetState): StatusAns
   if (file.role === 'secondary') {
     if (set.usable) return { healthy: true, word: 'healthy', reason: 'it is usable', next: null };
     const primary = file.pair?.peer.address;
-    return sick('not usable', 'its copy is not complete', primary ? `rcopy replicate ${primary}` : null);
+    return sick(
+      'not usable',
+      'its copy is not complete',
+      primary ? `rcopy replicate ${primary}` : null,
+    );
   }
   if (!file.pair) return { healthy: true, word: 'healthy', reason: 'it has no pair', next: null };
   if (replication.failure) {
@@ -185,4 +189,3 @@ function healthOf({ set, replication }: StatusParts, state: SetState): StatusAns
   }
   return sick('behind', `the secondary lacks ${lag.entries} numbers`, `rcopy replicate ${folder}`);
 }
-

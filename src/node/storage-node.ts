@@ -37,7 +37,7 @@ import { partyFacts, sourceActions } from './migrating.ts';
 import { MigrationControl } from './migration-control.ts';
 import { createPair, deletePair, joinPair, leavePair } from './pairing.ts';
 import { Peer } from './peers.ts';
-import { Replication, notPaired } from './replication.ts';
+import { Replication } from './replication.ts';
 import { replicate } from './replicate.ts';
 import type {
   ExportRequest,
@@ -190,7 +190,8 @@ export class StorageNode {
     this.channels.add(channel);
     channel.listen({
       frame: (frame) => {
-        if (frame.type !== 'hello') throw new RcopyError('E_PROTOCOL', 'the link began without hello');
+        if (frame.type !== 'hello')
+          throw new RcopyError('E_PROTOCOL', 'the link began without hello');
         this.greet(channel, decodeHello(frame.body));
       },
       ended: () => this.channels.delete(channel),
@@ -245,9 +246,7 @@ export class StorageNode {
       case 'migration.abort':
         return this.migrations.abort();
       case 'migration.drain':
-        if (!set.file.pair) throw notPaired(set);
-        this.replication.start();
-        return null;
+        return this.replication.finish();
       default:
         throw new RcopyError('E_PROTOCOL', `the call ${name} is unknown`);
     }

@@ -112,12 +112,15 @@ export async function digest(set: ImageSet, call: DigestCall): Promise<DigestAns
   const { volume, offset, length } = call;
   const image = set.contents.image(volume);
   if (offset + length > image.sizeBytes) {
-    throw new RcopyError('E_RANGE', `a digest of ${length} bytes at ${offset} leaves ${image.name}`);
+    throw new RcopyError(
+      'E_RANGE',
+      `a digest of ${length} bytes at ${offset} leaves ${image.name}`,
+    );
   }
   const hash = createHash('sha256');
   let zero = true;
   let asOf = set.newest;
-  for (let at = offset; at < offset + length; ) {
+  for (let at = offset; at < offset + length;) {
     const read = await set.readForPeer(volume, at, offset + length, COPY_RANGE_BYTES);
     asOf = Math.max(asOf, read.asOf);
     at += read.length;
@@ -156,7 +159,7 @@ export async function compareSets(set: ImageSet, other: Peer): Promise<CompareAn
     if (theirs?.name !== name || theirs.sizeBytes !== sizeBytes) {
       throw new RcopyError('E_DIFFERENT', `${facts.identity.name} has other volumes`);
     }
-    for (let offset = 0; offset < sizeBytes; ) {
+    for (let offset = 0; offset < sizeBytes;) {
       const { length } = await set.readForPeer(volume, offset, sizeBytes, COPY_RANGE_BYTES);
       const range = { volume, offset, length };
       const [mine, theirsDigest] = await Promise.all([
