@@ -64,7 +64,7 @@ export default class Migrate extends SetCommand {
     const { from, to } = args;
     const { create, overwrite, detach } = flags;
     const request = {
-      from,
+      from: this.addressOf(from),
       mode: 'drain',
       copy: 'post',
       maxRate: flags['max-rate'],

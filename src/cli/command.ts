@@ -1,4 +1,5 @@
 /** What all commands share: the common flags, the form of results and of failures, the set's life. */
+import { resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
 import type { Site } from '../control/site.ts';
@@ -123,6 +124,13 @@ export abstract class SetCommand extends RcopyCommand {
     } finally {
       signals.release();
     }
+  }
+
+  /**
+   * A set as another one should keep it: whoever follows it later may stand in another folder.
+   */
+  protected addressOf(set: string): string {
+    return /^[a-z]+:\/\//.test(set) ? set : resolve(set);
   }
 
   /**

@@ -112,6 +112,9 @@ function usageMessage({ message, flags, args }: ParserError): string {
   return withoutFrame(message);
 }
 
+/** Where the parser's next sentence begins; a value that it repeats may have lines of its own. */
+const NEXT_REASON = /\n\s*(?=--[\w-]+=|Missing |Exactly |At least |All )/;
+
 /** One line of what the parser wraps in several. */
 function withoutFrame(framed: string): string {
   const text = stripVTControlCharacters(framed).replace(/\n*See more help with --help$/, '');
@@ -119,8 +122,8 @@ function withoutFrame(framed: string): string {
   if (parsing !== null) return oneLine(`${parsing[1]}: ${parsing[2]}`);
   const options = /^Expected (--[\w-]+)=(.*) to be one of: (.*)$/s.exec(text);
   if (options !== null) return oneLine(`${options[1]} ${options[2]}: it takes only ${options[3]}`);
-  const several = text.replace(/^The following errors? occurred:\s*/, '').split(/\n\s*/);
-  return several.map((line) => plainer(line)).join('; ');
+  const several = text.replace(/^The following errors? occurred:\s*/, '').split(NEXT_REASON);
+  return several.map((line) => oneLine(plainer(line))).join('; ');
 }
 
 /** The parser's sentences in our words. */

@@ -56,7 +56,7 @@ export function progressText(
     return fitted([step, ...amount, ...speed], width);
   }
   const share = Math.min(1, doneBytes / totalBytes);
-  const percent = `${Math.floor(share * 100)}%`.padStart(4);
+  const percent = `${Math.floor(share * 100)}%`.padStart(5);
   const amount = `${formatSize(doneBytes)} of ${formatSize(totalBytes)}`;
   const leftMs = ((totalBytes - doneBytes) * 1000) / (rate ?? 0);
   const left = Number.isFinite(leftMs) ? [`${formatDuration(Math.max(1000, leftMs))} left`] : [];
