@@ -7,8 +7,8 @@ import {
   MAP_PAGE_BLOCKS,
   MAP_PAGE_BYTES,
   MAP_SLOT_BYTES,
+  decodeMapHead,
   decodeMapSlot,
-  decodeMapStamp,
   encodeMapHead,
   encodeMapSlot,
   mapFileBytes,
@@ -74,18 +74,22 @@ describe('a slot', () => {
 
   test('a head carries its stamp where the byte table says', () => {
     fc.assert(
-      fc.property(u32, u64, u64, (epoch, sequence, blocks) => {
-        const slot = encodeMapHead('presence', 3, blocks, { epoch, sequence });
+      fc.property(u32, u64, u64, u64, (epoch, sequence, blocks, generations) => {
+        const stamp = { epoch, sequence };
+        const slot = encodeMapHead('presence', 3, blocks, { stamp, generations });
         expect(slot.readUInt32LE(32)).toBe(epoch);
         expect(slot.readUInt32LE(36)).toBe(0);
         expect(slot.readBigUInt64LE(40)).toBe(BigInt(sequence));
+        expect(slot.readBigUInt64LE(48)).toBe(BigInt(generations));
         const check = decodeMapSlot(slot);
         const head = check.found === 'slot' ? check.slot : undefined;
         expect(head).toMatchObject({ kind: 'presence', page: 0, generation: 3, blocks });
-        expect(head && decodeMapStamp(head.body)).toEqual({ epoch, sequence });
+        expect(head && decodeMapHead(head.body)).toEqual({ stamp, generations });
       }),
     );
-    expect(decodeMapStamp(Buffer.concat([Buffer.alloc(8), BEYOND_SAFE]))).toBeUndefined();
+    const [eight, sixteen] = [Buffer.alloc(8), Buffer.alloc(16)];
+    expect(decodeMapHead(Buffer.concat([eight, BEYOND_SAFE, eight]))).toBeUndefined();
+    expect(decodeMapHead(Buffer.concat([sixteen, BEYOND_SAFE]))).toBeUndefined();
   });
 
   test('[R8] every flipped bit is seen', () => {

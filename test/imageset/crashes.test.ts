@@ -139,6 +139,10 @@ async function checkRecovered(life: Life, disk: SimulatedDisk): Promise<void> {
     expect(await perform(set, more)).toBe(model.apply(more));
   }
   expect(difference(await readAll(set), model.now)).toBeUndefined();
+  await flush(set);
+  const lost = await openSet(worldOn(disk.survivors('lose', 1)));
+  expect(lost.newest).toBe(model.newest);
+  expect(difference(await readAll(lost), model.now)).toBeUndefined();
   await set.close();
   expect(difference(rawImages(disk), model.now)).toBeUndefined();
   const again = await openSet(worldOn(disk));

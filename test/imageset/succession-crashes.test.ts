@@ -89,7 +89,9 @@ async function checkSealing(trial: Sealing, disk: SimulatedDisk): Promise<void> 
     expect(trial.entry).toBeUndefined();
     const model = trial.model.from(set.newest);
     const change = write(0, 0, 100, 9);
-    expect(await perform(set, change)).toBe(model.apply(change));
+    expect(await perform(set, change, true)).toBe(model.apply(change));
+    const lost = await openSet(worldOn(disk.survivors('lose', 1)));
+    expect(difference(await readAll(lost), model.now)).toBeUndefined();
     expect(difference(await readAll(set), model.now)).toBeUndefined();
     expect((await seal(set, MIGRATION, SECONDARY)).nextSequence).toBe(model.newest + 1);
     await set.close();
@@ -269,13 +271,26 @@ async function checkTakingOver(trial: TakingOver, disk: SimulatedDisk): Promise<
     expect(await perform(set, each)).toBe(model.apply(each));
   }
   expect(difference(await readAll(set), model.now)).toBeUndefined();
+  await flush(set);
+  await checkAfterPowerLoss(disk.survivors('lose', 1), model);
   await set.drain();
+  await checkAfterPowerLoss(disk.survivors('lose', 1), model);
   if (set.file.maps.length > 0) await finishPresence(set);
   await set.close();
   expect(difference(rawImages(disk, TARGET), model.now)).toBeUndefined();
   const again = await openSet(worldOn(disk), TARGET);
   expect(difference(await readAll(again), model.now)).toBeUndefined();
   await again.close();
+}
+
+/** Whatever was durable only in appearance when the set was opened: a flush made it so. */
+async function checkAfterPowerLoss(disk: SimulatedDisk, model: VolumesModel): Promise<void> {
+  const set = await openSet(worldOn(disk), TARGET);
+  set.contents.source = new StillSource(SOURCE);
+  expect(set.file.role).toBe('primary');
+  expect(set.newest).toBe(model.newest);
+  expect(difference(await readAll(set), model.now)).toBeUndefined();
+  await set.close();
 }
 
 /** Places that the set calls holes though hosts would not read zeroes there. */

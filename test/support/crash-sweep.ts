@@ -60,7 +60,8 @@ async function sweepRecovery<T extends Trial>(
 ): Promise<number> {
   const { recover, recoveryCrashes = 0, seed } = sweep;
   if (!recover || recoveryCrashes === 0) return 0;
-  const found = (variant: number) => crashed.survivors('random', seed * 77 + index * 5 + variant);
+  const found = (variant: number) =>
+    crashed.survivors(variant % 2 === 0 ? 'keep' : 'random', seed * 77 + index * 5 + variant);
   let points = 0;
   for (let attempt = 0; attempt < recoveryCrashes; attempt += 1) {
     const whole = found(attempt);
