@@ -3,6 +3,7 @@ import { RcopyError } from '../base/errors.ts';
 import type { HandoverEntry, MigrationEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { acceptHandover, finishPresence, seal } from '../imageset/succession.ts';
+import { Pacer } from '../link/pacer.ts';
 import type { Migration } from '../migration/machine.ts';
 import type { ControllerPort, PartyFacts, SourcePort, TargetPort } from '../migration/ports.ts';
 import type { OnProgress } from './answers.ts';
@@ -220,17 +221,20 @@ async function copyBehind(
   await finishPresence(set);
 }
 
-async function fetchAbsent({ set, onProgress }: TargetOptions): Promise<void> {
+async function fetchAbsent({ set, maxRate, onProgress }: TargetOptions): Promise<void> {
   const { contents } = set;
+  const pacer = new Pacer(set.environment.clock, maxRate);
   const totalBytes = contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
   for (const [volume, image] of contents.images.entries()) {
     for (let at = 0; at < image.sizeBytes;) {
       const absent = contents.absentIn(volume, at, image.sizeBytes);
       if (!absent) break;
+      const { fetchedBytes } = contents;
       at = await contents.fetchBase(volume, absent);
       set.applier.poke();
       if (set.failure) throw set.failure;
       onProgress?.({ step: 'copying', doneBytes: totalBytes - contents.absentBytes, totalBytes });
+      await pacer.take(contents.fetchedBytes - fetchedBytes);
     }
   }
   await set.drain();
