@@ -1,0 +1,39 @@
+/** Sets the demo up, plays it, and takes everything down again, however it ended. */
+import type { Site } from '../../control/site.ts';
+import type { Environment } from '../../sys/environment.ts';
+import type { DemoAnswer } from './answer.ts';
+import type { RunProgram } from './programs.ts';
+import { openScratch } from './scratch.ts';
+import { openStage } from './stage.ts';
+import type { StageOptions } from './stage.ts';
+import { playStory } from './story.ts';
+
+export interface DemoOptions extends StageOptions {
+  readonly environment: Environment;
+  /** The folder to keep; undefined for one that goes. */
+  readonly keep: string | undefined;
+  readonly seconds: number;
+  readonly witnessProgram: string;
+  readonly run: RunProgram;
+  /** Gives the sets a place to be open in; closes them however `action` ends. */
+  readonly withSite: (action: (site: Site) => Promise<DemoAnswer>) => Promise<DemoAnswer>;
+}
+
+/** Plays the demo. The answer says whether everything was proved. */
+export async function playDemo(options: DemoOptions): Promise<DemoAnswer> {
+  const { environment, keep, seconds, witnessProgram, run, withSite } = options;
+  const scratch = openScratch(environment, keep);
+  try {
+    const stage = await openStage(options);
+    try {
+      const { folder, kept } = scratch;
+      return await withSite((site) =>
+        playStory({ environment, site, stage, folder, kept, seconds, witnessProgram, run }),
+      );
+    } finally {
+      stage.close();
+    }
+  } finally {
+    scratch.close();
+  }
+}

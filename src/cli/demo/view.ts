@@ -1,0 +1,84 @@
+/** The end of the demo: what happened, in a few numbers, and the proof. */
+import { join } from 'node:path';
+import { columns, indented } from '../columns.ts';
+import { formatDuration } from '../durations.ts';
+import type { Paint } from '../paint.ts';
+import { counted, formatCount, formatSize } from '../sizes.ts';
+import type { DemoAnswer, Proof } from './answer.ts';
+
+export function demoView(answer: DemoAnswer, paint: Paint): string[] {
+  const { strong, faint, good, bad } = paint;
+  const seconds = faint(`(${formatDuration(answer.seconds * 1000)})`);
+  const verdict = answer.proved
+    ? `${strong(good('The volumes moved, the host kept writing, the copy kept following.'))} ${seconds}`
+    : strong(bad('Something is wrong: see the proof above.'));
+  return [
+    '',
+    strong('What happened'),
+    ...indented(columns(facts(answer).map(([name = '', text = '']) => [faint(name), text]))),
+    '',
+    strong('Proof'),
+    ...indented(columns(answer.proof.map((proof) => proofRow(proof, paint)))),
+    '',
+    verdict,
+    ...kept(answer.folder, paint),
+  ];
+}
+
+function facts(answer: DemoAnswer): string[][] {
+  const { host, firstCopy, migration, imported, volumeBytes, bothSentMs } = answer;
+  const { nextSequence, journalCursor, copiedBytes, switchPauseMs } = migration;
+  const owed = nextSequence - journalCursor;
+  const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
+  return [
+    [
+      'host',
+      `${formatCount(host.writes)} writes of 1 byte to 1 MiB, ${formatSize(host.writtenBytes)}; ` +
+        `${counted(host.reads, 'read')}; no errors`,
+    ],
+    [
+      'import',
+      `${formatSize(imported.dataBytes)} of data into a volume of ${formatSize(imported.length)}`,
+    ],
+    [
+      'first copy',
+      `${formatSize(firstCopy.copiedBytes)} of ${formatSize(volumeBytes)}; ` +
+        `kyoto's images now take ${formatSize(onDisk)} on disk`,
+    ],
+    [
+      'switch',
+      `the host waited ${formatDuration(host.pauseMs)} once ` +
+        `(at other times at most ${formatDuration(host.slowestMs)}); ` +
+        `the sets took ${formatDuration(switchPauseMs)}`,
+    ],
+    [
+      'handover',
+      `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
+        `tokyo owed ${counted(owed, 'number')}`,
+    ],
+    [
+      'two senders',
+      `kyoto took records from tokyo and osaka at once for ${formatDuration(bothSentMs)}`,
+    ],
+    ['copy behind', `${formatSize(copiedBytes)} fetched by osaka while it served the host`],
+  ];
+}
+
+function proofRow({ ok, claim, detail }: Proof, { good, bad, warning, faint }: Paint): string[] {
+  const sign = ok === null ? warning('–') : ok ? good('✓') : bad('✗');
+  return [sign, claim, ok === false ? bad(detail) : faint(detail)];
+}
+
+function kept(folder: string | null, { accent, faint }: Paint): string[] {
+  if (folder === null) return [];
+  const set = (name: string): string => join(folder, name);
+  return [
+    '',
+    `Kept in ${folder}. ${faint('To look at it:')}`,
+    ...indented([
+      accent(`rcopy status ${set('osaka')} ${set('kyoto')}`),
+      accent(`rcopy inspect journal ${set('tokyo')}`),
+      accent(`rcopy verify ${set('osaka')} --against ${set('kyoto')}`),
+    ]),
+  ];
+}
