@@ -3,7 +3,7 @@
  * secondary side does is in follower.ts, the change of primaries in succession.ts, opening in
  * open-set.ts.
  */
-import { RcopyError, fileError } from '../base/errors.ts';
+import { RcopyError, fileError, messageOf } from '../base/errors.ts';
 import { isZero } from '../base/bytes.ts';
 import { EPOCHS_REMEMBERED, MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
@@ -194,7 +194,7 @@ export class ImageSet {
           resolve();
         } catch (error) {
           stop();
-          reject(error as Error);
+          reject(error);
         }
       };
       const stop = this.onChange(look);
@@ -356,7 +356,7 @@ export class ImageSet {
       await this.applier.drain();
     } catch (error) {
       if (this.failure) throw error;
-      this.notices.push(`not everything is in the images yet: ${String((error as Error).message)}`);
+      this.notices.push(`not everything is in the images yet: ${messageOf(error)}`);
     }
     await this.applier.stop();
     await this.journal.sync();
@@ -373,16 +373,14 @@ export class ImageSet {
   }
 
   private volumeDevice(index: number, sizeBytes: number): Device {
-    const set = this;
+    const isReadOnly = () => this.file.role !== 'primary';
     return {
       sizeBytes,
       get readOnly() {
-        return set.file.role !== 'primary';
+        return isReadOnly();
       },
-      submit(request: DeviceRequest, done: Done) {
-        set.hosts.submit(index, request, done);
-      },
-      nextExtent: (offset, end) => set.contents.nextExtent(index, offset, end),
+      submit: (request: DeviceRequest, done: Done) => this.hosts.submit(index, request, done),
+      nextExtent: (offset, end) => this.contents.nextExtent(index, offset, end),
     };
   }
 

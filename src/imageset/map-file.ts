@@ -55,7 +55,7 @@ export class MapFile {
     const map = new BlockMap(sizeBytes);
     try {
       const handle = files.open(path, 'replace', 'MAP:CREATE');
-      const generations = new Array<number>(mapPages(map.blocks) + 1).fill(0);
+      const generations = Array.from({ length: mapPages(map.blocks) + 1 }, () => 0);
       const file = new MapFile(kind, handle, map, stamp, generations);
       handle.setSize(mapFileBytes(map.blocks), 'MAP:SIZE');
       file.writeAllPages();

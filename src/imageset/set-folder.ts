@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { RcopyError, fileError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
-import type { GroupId, SetId } from '../base/ids.ts';
+import type { GroupId } from '../base/ids.ts';
 import type { JournalSizes } from '../base/limits.ts';
 import type { Cursors } from '../format/cursors.ts';
 import type { SetFile, VolumeEntry } from '../format/set-file.ts';
@@ -71,7 +71,7 @@ export async function makeSetFolder(
     await writeSetFile(files, folder, {
       format: 'rcopy image set',
       version: 1,
-      setId: idFromBytes<'set'>(random.bytes(16)) as SetId,
+      setId: idFromBytes<'set'>(random.bytes(16)),
       groupId: set.groupId ?? idFromBytes<'group'>(random.bytes(16)),
       name: set.name,
       home: homeOf(files, folder),

@@ -92,9 +92,10 @@ function parentOf(set: ImageSet, epoch: number): { parent: Parent; next: number;
     return { parent: { kind: 'takeover', at: takenOverAt }, next: sequence + 1, chain };
   }
   if (migration?.handover?.epoch !== epoch - 1) throw journalGone(set, epoch);
-  const seal = Buffer.from(migration.handover.sealRecord, 'hex');
-  const { header } = decodeSealRecord(seal).record;
-  return { parent: { kind: 'seal', seal }, next: header.sequence, chain: header.ownChain };
+  const record = Buffer.from(migration.handover.sealRecord, 'hex');
+  const { header } = decodeSealRecord(record).record;
+  const parent: Parent = { kind: 'seal', seal: record };
+  return { parent, next: header.sequence, chain: header.ownChain };
 }
 
 /**

@@ -134,7 +134,7 @@ export class PeerClient implements AbsentSource {
 
   private failAll(error: RcopyError | undefined): void {
     const reason = error ?? gone(this.channel.peer);
-    for (const { reject } of this.waiting.values()) reject(reason);
+    for (const waiting of this.waiting.values()) waiting.reject(reason);
     this.waiting.clear();
   }
 }

@@ -3,7 +3,9 @@ import * as z from 'zod/mini';
 import type { MigrationId, PairId, SetId, GroupId } from '../base/ids.ts';
 import { RcopyError, messageOf } from '../base/errors.ts';
 
-const id = <T extends string>() => z.custom<T>((value) => /^[0-9a-f]{32}$/.test(String(value)));
+const hex = /^[0-9a-f]{32}$/;
+const id = <T extends string>() =>
+  z.custom<T>((value) => typeof value === 'string' && hex.test(value));
 const whole = z.number().check(z.int(), z.minimum(0));
 const peer = z.strictObject({ setId: id<SetId>(), name: z.string(), address: z.string() });
 
