@@ -3,6 +3,8 @@
  * found. Each test is one story, from the write to what a start makes of it.
  */
 import { describe, expect, test } from '@jest/globals';
+import { epochTag } from '../../src/format/record.ts';
+import { encodeSegmentHeader } from '../../src/format/segment.ts';
 import { SimulatedDisk } from '../sim/disk.ts';
 import {
   OTHER,
@@ -69,6 +71,52 @@ describe('torn tails', () => {
     expect(again.notices).toEqual([]);
   });
 
+  test('[R8] nor when only a part of what is written over it reaches the disk', async () => {
+    const disk = new SimulatedDisk();
+    const { journal, run } = await begun(disk, 'one');
+    const two = filled('two', 512); // so that three begins in another sector
+    write(journal, run, two);
+    write(journal, run, 'three');
+    await journal.sync();
+    disk.flipBit(segmentPath(1, 1), offsetOfText(disk, 'two'), 0);
+    const known = [knownOf(run, 1)];
+    const first = await reopenJournal(disk, { known, ownSet: OTHER });
+    write(first, only(first), two);
+    for (let seed = 0; seed < 60; seed += 1) {
+      const again = await reopenJournal(disk.survivors('random', seed), { known, ownSet: OTHER });
+      expect([seed, textOf(only(again))]).toEqual([seed, expect.not.stringContaining('three')]);
+    }
+  });
+
+  test('[R8] a record of another history at the expected number is not taken', async () => {
+    const disk = new SimulatedDisk();
+    const { journal, run } = await begun(disk, 'one');
+    const offset = offsetOf(run, 1) + 128;
+    await journal.close();
+    const { bytes } = wholeRecord('write', { epoch: 1, sequence: 2, chain: 1 }, Buffer.from('no'));
+    disk.open(segmentPath(1, 1), 'write', 'TEST:JOURNAL').write([bytes], offset, 'TEST:JOURNAL');
+    const again = await reopenJournal(disk, { known: [knownOf(run)] });
+    expect(textOf(only(again))).toBe('open 1=one');
+  });
+
+  test('[R8] nor is a segment of another history that begins with the expected number', async () => {
+    const disk = new SimulatedDisk();
+    const { journal, run } = await begun(disk, 'one', 'two');
+    await journal.close();
+    const { id: ownId, writer, first } = run.identity;
+    const header = {
+      epoch: 1,
+      firstSequence: 2,
+      chain: 1,
+      epochId: ownId,
+      writer,
+      epochFirst: first,
+    };
+    disk.writeFile(segmentPath(1, 2), encodeSegmentHeader(header));
+    const again = await reopenJournal(disk, { known: [knownOf(run)] });
+    expect(textOf(only(again))).toBe('open 1=one 2=two');
+  });
+
   test('[R8] nor when the start that cuts it is interrupted anywhere', async () => {
     for (let crash = 0; crash < 40; crash += 1) {
       const disk = new SimulatedDisk({ seed: crash });
@@ -95,7 +143,14 @@ describe('torn tails', () => {
     const journal = await openJournal(disk);
     const run = journal.startRun(openRecord({ writer: OTHER }));
     const send = (sequence: number, text: string) => {
-      const place = { epoch: 1, sequence, chain: run.chain, durableSequence: sequence };
+      const tag = epochTag(run.identity.id);
+      const place = {
+        epoch: 1,
+        sequence,
+        chain: run.chain,
+        durableSequence: sequence,
+        epochTag: tag,
+      };
       journal.appendReceived(run, [wholeRecord('write', place, Buffer.from(text))]);
     };
     send(1, 'one');
@@ -169,6 +224,24 @@ describe('damage', () => {
     const known = [{ ...knownOf(run), id: epochId(77), durable: 1 }];
     await expect(reopenJournal(disk, { known })).rejects.toMatchObject(
       damaged(/the journal of epoch 1 is gone/),
+    );
+  });
+
+  test('what cursors know of another epoch under a number says nothing about this one', async () => {
+    const disk = new SimulatedDisk();
+    const { run } = await begun(disk, 'one', 'two');
+    const known = [{ ...knownOf(run), id: epochId(77), durable: 9 }];
+    const applied = { epoch: 2, sequence: 9, chain: 0 };
+    expect(only(await reopenJournal(disk, { known, applied })).next).toBe(3);
+  });
+
+  test('[R8] the open record of an epoch that the images are in', async () => {
+    const disk = new SimulatedDisk();
+    const { run } = await begun(disk);
+    disk.flipBit(segmentPath(1, 1), 96 + 97, 0);
+    const applied = { epoch: 1, sequence: 0, chain: 0 };
+    await expect(reopenJournal(disk, { known: [knownOf(run)], applied })).rejects.toMatchObject(
+      damaged(/0001\.rcj at offset 96: .* the record that opens the epoch is gone/),
     );
   });
 
@@ -384,17 +457,20 @@ describe('readers', () => {
     return { journal, run };
   }
 
-  test('one that has caught up sees what comes later, also over old content', async () => {
-    const disk = new SimulatedDisk();
-    const { journal, run } = await withSpares(disk);
-    const reader = run.readFrom(run.next);
-    for (let request = 0; request < 20; request += 1) {
-      const sequence = write(journal, run, filled('new', 1000));
-      await journal.sync();
-      expect(reader.next(run.durable)?.header.sequence).toBe(sequence);
-      expect(reader.next(run.durable)).toBeUndefined();
-    }
-  });
+  test.each([1000, 4000])(
+    'one that has caught up sees what comes over old content',
+    async (bytes) => {
+      const disk = new SimulatedDisk();
+      const { journal, run } = await withSpares(disk);
+      const reader = run.readFrom(run.next);
+      for (let request = 0; request < 20; request += 1) {
+        const sequence = write(journal, run, filled('new', bytes));
+        await journal.sync();
+        expect(reader.next(run.durable)?.header.sequence).toBe(sequence);
+        expect(reader.next(run.durable)).toBeUndefined();
+      }
+    },
+  );
 
   test('one at a new segment that holds an old open record waits', async () => {
     const disk = new SimulatedDisk();

@@ -173,7 +173,7 @@ async function checkUsable(disk: SimulatedDisk, journal: Journal, witness: Witne
   const run = journal.last;
   if (!run || run.seal) return;
   const first = run.next;
-  for (const name of ['again', 'and again']) write(journal, run, filled(name, 3000));
+  for (const name of ['again', 'and again']) write(journal, run, filled(name, 40));
   await journal.sync();
   write(journal, run, 'not synced');
   const known = journal.runs.map((each) => knownOf(each));

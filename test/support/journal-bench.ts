@@ -114,6 +114,7 @@ interface Place {
   readonly sequence: number;
   readonly chain: number;
   readonly durableSequence?: number;
+  readonly epochTag?: number;
 }
 
 function control(kind: RecordKind, place: Place, payload: Uint8Array): WholeRecord {
