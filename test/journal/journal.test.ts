@@ -90,7 +90,7 @@ describe('appending and reopening', () => {
   test('what an interrupted rewriting left behind goes', async () => {
     const disk = new SimulatedDisk();
     const { run } = await begun(disk);
-    disk.writeFile(`${segmentPath(1, 1)}.tail`, Buffer.from('left behind'));
+    disk.writeFile(`${segmentPath(1, 99)}.tail`, Buffer.from('left behind'));
     await reopenJournal(disk, { known: [knownOf(run)] });
     expect(fileNames(disk)).toBe('00000001-0000000000000001');
   });
