@@ -19,7 +19,7 @@
  *         48    8  length in the volume in bytes
  *         56    8  wall-clock milliseconds since 1970, by the primary's clock
  *         64    8  durable number that the writer of this epoch knew when it wrote this
- *         72    4  epoch tag: CRC-32 of the epoch's id, in records whose durable number counts; else 0
+ *         72    4  epoch tag: CRC-32 of the epoch's id where the durable number counts; else 0
  *         76   20  zero
  *         96       payload
  *

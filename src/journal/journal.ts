@@ -151,7 +151,7 @@ export class Journal {
     return this.committer.sync();
   }
 
-  /** Calls `listener` after each move of a durable number, until the returned function is called. */
+  /** Calls `listener` after each move of a durable number, until what is returned is called. */
   onDurable(listener: () => void): () => void {
     this.durableListeners.add(listener);
     return () => this.durableListeners.delete(listener);

@@ -36,7 +36,7 @@ export interface RewrittenRun {
 /** The part of a segment name that a crash may leave behind; removed at the next start. */
 export const TAIL_SUFFIX = '.tail';
 
-/** Rewrites and cuts one run's tail. When it resolves, everything up to the scan's end is durable. */
+/** Rewrites and cuts one run's tail. When it resolves, all up to the scan's end is durable. */
 export async function rewriteTail(input: TailRewrite): Promise<RewrittenRun> {
   const { files, folder, scan, segments } = input;
   const start = tailStart(input);

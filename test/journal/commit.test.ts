@@ -241,7 +241,7 @@ describe('a sync that fails', () => {
     expect([run.durable, journal.failure?.code]).toEqual([0, 'E_NO_SPACE']);
   });
 
-  test('[R2] whoever waits gets the error with which the journal is ended from outside', async () => {
+  test('[R2] whoever waits gets the error that ends the journal from outside', async () => {
     const slow = new SlowDisk();
     const { journal, run } = await slow.begin();
     write(journal, run, 'one');

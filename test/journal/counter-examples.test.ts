@@ -99,7 +99,7 @@ describe('torn tails', () => {
     expect(textOf(only(again))).toBe('open 1=one');
   });
 
-  test('[R8] nor is a segment of another history that begins with the expected number', async () => {
+  test('[R8] nor is a segment of another history that begins with that number', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk, 'one', 'two');
     await journal.close();
@@ -227,7 +227,7 @@ describe('damage', () => {
     );
   });
 
-  test('what cursors know of another epoch under a number says nothing about this one', async () => {
+  test('what cursors know of another epoch under a number says nothing here', async () => {
     const disk = new SimulatedDisk();
     const { run } = await begun(disk, 'one', 'two');
     const known = [{ ...knownOf(run), id: epochId(77), durable: 9 }];
@@ -284,7 +284,7 @@ describe('damage', () => {
     }
   });
 
-  test('[R8] a flipped bit in a durable seal, and in one that nobody knew to be durable', async () => {
+  test('[R8] a flipped bit in a durable seal, and in one not known to be durable', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk, 'one');
     const offset = offsetOf(run, 1) + recordsOf(run).at(-1)!.bytes.length;
@@ -300,7 +300,7 @@ describe('damage', () => {
     expect(again.notices).toHaveLength(1);
   });
 
-  test('[R8] a later header’s durable number proves that a missing record was durable', async () => {
+  test('[R8] a later header’s durable number proves a missing record durable', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk, 'one', 'two');
     write(journal, run, 'three'); // it says that two is durable

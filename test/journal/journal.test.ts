@@ -300,7 +300,7 @@ describe('[R9] room', () => {
     expect(fill(journal, run, REQUEST, 'host')).toBeGreaterThanOrEqual(first - 1);
   });
 
-  test('the smallest journal takes a request of 32 MiB, wherever its last segment ends', async () => {
+  test('the smallest journal takes a request of 32 MiB, wherever it stands', async () => {
     const sizes = journalSizesFor(128 * MIB);
     const records = Array.from({ length: 32 }, () => MIB);
     const disk = new SimulatedDisk();
