@@ -68,7 +68,7 @@ export const SEND_BATCH_BYTES = 256 * KIB;
 export interface JournalSizes {
   /** Size of one segment file. */
   readonly segmentBytes: number;
-  /** How many segments there may be, spares included. */
+  /** How many segments hold records at most; up to two spares come on top. */
   readonly segmentsMax: number;
   /** Payload of one record. */
   readonly recordPayloadBytesMax: number;

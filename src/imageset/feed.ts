@@ -50,7 +50,7 @@ export class Feed {
     if (!run) return { state: 'caught-up' };
     const reader = this.openReader(run);
     for (;;) {
-      if (this.overlay.dataBytes >= this.budgetBytes) return { state: 'full' };
+      if (this.overlay.heldBytes >= this.budgetBytes) return { state: 'full' };
       if (!this.pullRequest(run, reader)) break;
     }
     const next = reader.ended ? successor(this.journal, run) : undefined;
@@ -109,7 +109,8 @@ export class Feed {
 /** The run that follows behind `run`'s seal: the next epoch whose open record names that seal. */
 function successor(journal: Journal, run: Run): Run | undefined {
   const next = journal.run(run.epoch + 1);
-  if (!next?.head || !run.seal || next.head.header.kind !== 'open') return undefined;
+  if (!next?.head || !next.headDurable || !run.seal || next.head.header.kind !== 'open')
+    return undefined;
   const { parent } = decodeOpen(next.head.payload);
   const chains =
     parent.kind === 'seal' &&

@@ -3,6 +3,7 @@
  * the images strictly by number, whoever sent them (R1); copies put ranges under them.
  */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
+import { NAME_PATTERN } from '../base/limits.ts';
 import type { ProvenPosition } from '../base/position.ts';
 import { decodeOpen, decodeRebase, decodeSealRecord } from '../format/control-records.ts';
 import { isNumbered } from '../format/record.ts';
@@ -129,8 +130,13 @@ function forked(set: ImageSet, run: Run, record: WholeRecord, reason: string): R
   });
 }
 
-function checkTarget(set: ImageSet, { header }: WholeRecord): void {
-  if (!isNumbered(header.kind) || header.kind === 'mark') return;
+/** What a sender's record says must make sense here, whatever its checksums say. */
+function checkTarget(set: ImageSet, { header, payload }: WholeRecord): void {
+  if (!isNumbered(header.kind)) return;
+  if (header.kind === 'mark') {
+    if (NAME_PATTERN.test(payload.toString('utf8'))) return;
+    throw new RcopyError('E_PROTOCOL', `record ${header.sequence} is a mark without a name`);
+  }
   const volume = set.file.volumes[header.volume];
   if (volume && header.offset + header.length <= volume.sizeBytes) return;
   throw new RcopyError(

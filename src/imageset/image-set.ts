@@ -194,7 +194,7 @@ export class ImageSet {
           resolve();
         } catch (error) {
           stop();
-          reject(error);
+          reject(error as Error);
         }
       };
       const stop = this.onChange(look);
@@ -250,7 +250,7 @@ export class ImageSet {
   cursors(clean: boolean): Cursors {
     const epochs = new Map(this.rememberedEpochs.map((epoch) => [epoch.epoch, epoch]));
     for (const run of this.journal.runs) {
-      if (this.forgottenRuns.has(run)) continue;
+      if (this.forgottenRuns.has(run) || !run.headDurable) continue;
       const { epoch, id, writer, first } = run.identity;
       const sealedAt = run.seal && run.durable >= run.seal.header.sequence ? run.durable : null;
       epochs.set(epoch, { epoch, id, writer, first, durable: run.durable, sealedAt });

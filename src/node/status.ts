@@ -187,5 +187,5 @@ function healthOf({ set, replication }: StatusParts, state: SetState): StatusAns
   if (lag.entries === 0) {
     return { healthy: true, word: 'healthy', reason: 'the secondary has everything', next: null };
   }
-  return sick('behind', `the secondary lacks ${lag.entries} numbers`, `rcopy replicate ${folder}`);
+  return sick('behind', `the secondary lacks ${lag.entries} ${lag.entries === 1 ? 'number' : 'numbers'}`, `rcopy replicate ${folder}`);
 }
