@@ -31,6 +31,7 @@ const ZEROES = Buffer.alloc(CHUNK_BYTES);
 /** Takes lines and runs of bytes from a stream of chunks. */
 class Input {
   #chunks;
+  /** @type {Buffer} */
   #rest = Buffer.alloc(0);
 
   /** @param {AsyncIterable<Buffer>} stream */

@@ -7,6 +7,7 @@ import { SetCommand } from '../src/cli/command.ts';
 import { FailedCheck } from '../src/cli/failure.ts';
 import { pathFlag } from '../src/cli/flags.ts';
 import { loadPaint, plainPaint, wantsColor } from '../src/cli/paint.ts';
+import type { Paint, Screen } from '../src/cli/paint.ts';
 
 const SECONDS_DEFAULT = 15;
 const SECONDS_MAX = 3600;
@@ -63,8 +64,8 @@ export default class Demo extends SetCommand {
   }
 
   /** The paint of the terminal on stderr; undefined when there is none to draw on. */
-  private async screenPaint(): Promise<typeof plainPaint | undefined> {
-    const screen = process.stderr;
+  private async screenPaint(): Promise<Paint | undefined> {
+    const screen: Screen = process.stderr;
     if (screen.isTTY !== true || process.env['TERM'] === 'dumb') return undefined;
     const refused = this.argv.includes('--no-color');
     return wantsColor(screen, process.env, refused) ? loadPaint() : plainPaint;

@@ -10,6 +10,8 @@ import type { WitnessComparison, WitnessReport } from './witness.ts';
 
 export type ProofName =
   | 'witness'
+  | 'witness-db'
+  | 'witness-log'
   | 'equal'
   | 'file-system'
   | 'numbers'

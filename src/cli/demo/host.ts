@@ -17,7 +17,7 @@ import type { Witness } from './witness.ts';
 const LENGTH_MAX = 1 * MIB;
 /** Requests under way at once. */
 const BURST_MAX = 4;
-const BURST_EVERY_MS = 30;
+const BURST_EVERY_MS = 15;
 /** How often it asks the next set again while the switch is under way, and for how long. */
 const RETRY_MS = 1;
 const HELD_MS_MAX = 60_000;
@@ -254,11 +254,11 @@ export class DemoHost {
     });
   }
 
-  /** From one byte to a mebibyte, small ones as often as large ones, at any offset. */
+  /** From one byte to a mebibyte, at any offset; small ones come more often. */
   private somewhere(sizeBytes: number): { offset: number; length: number } {
     const { random } = this.parts.environment;
     const share = random.below(1_000_001) / 1_000_000;
-    const length = Math.max(1, Math.floor(LENGTH_MAX ** share));
+    const length = Math.floor(LENGTH_MAX ** (share ** 1.5));
     return { offset: random.below(sizeBytes - length + 1), length };
   }
 }

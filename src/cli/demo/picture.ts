@@ -105,11 +105,13 @@ export function pictureOf(scene: Scene, tick: number, paint: Paint): string[] {
   drawHostWay(canvas, scene, tick);
   drawFetch(canvas, scene, tick);
   if (scene.sendingA !== undefined) {
+    canvas.put(8, LEFT_LINE, '┬', scene.a.alive ? 'plain' : 'faint');
     const way = [...down(9, LEFT_LINE), ...across(10, LEFT_LINE, C_FROM_A)];
     drawWay(canvas, [...way, [11, C_FROM_A]], tick, scene.sendingA > 0);
     canvas.put(9, LEFT_LINE + 2, toSend(scene.sendingA), 'faint');
   }
   if (scene.sendingB !== undefined) {
+    canvas.put(8, RIGHT_LINE, '┬', scene.b.alive ? 'plain' : 'faint');
     const way = [...down(9, RIGHT_LINE), ...across(10, RIGHT_LINE, C_FROM_B)];
     drawWay(canvas, [...way, [11, C_FROM_B]], tick, scene.sendingB > 0);
     const text = toSend(scene.sendingB);
@@ -123,9 +125,9 @@ function toSend(numbers: number): string {
 }
 
 function drawHost(canvas: Canvas, { host }: Scene): void {
-  const text = `${formatCount(host.writes)} writes`;
   drawFrame(canvas, 0, MIDDLE, 'host', 1, true);
-  drawInside(canvas, 1, MIDDLE, text, formatSize(host.bytes), 'strong');
+  drawInside(canvas, 1, MIDDLE, 'writes', formatCount(host.writes), 'strong');
+  canvas.put(1, MIDDLE + BOX_COLUMNS + 1, formatSize(host.bytes), 'faint');
 }
 
 function drawBox(canvas: Canvas, row: number, column: number, box: BoxScene): void {
@@ -173,10 +175,12 @@ function drawHostWay(canvas: Canvas, { host }: Scene, tick: number): void {
     case 'a':
     case 'b': {
       const line = host.at === 'a' ? LEFT_LINE : RIGHT_LINE;
+      canvas.put(2, MIDDLE_LINE, '┬');
       drawWay(canvas, [...across(3, MIDDLE_LINE, line), [4, line]], tick, true);
       return;
     }
     case 'held':
+      canvas.put(2, MIDDLE_LINE, '┬');
       canvas.put(3, MIDDLE_LINE, '│', 'warning');
       canvas.put(4, MIDDLE_LINE - 2, 'waits', 'warning');
       return;

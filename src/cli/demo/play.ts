@@ -8,7 +8,7 @@ import { openStage } from './stage.ts';
 import type { StageOptions } from './stage.ts';
 import { playStory } from './story.ts';
 
-export interface DemoOptions extends StageOptions {
+export interface DemoOptions extends Omit<StageOptions, 'clock'> {
   readonly environment: Environment;
   /** The folder to keep; undefined for one that goes. */
   readonly keep: string | undefined;
@@ -24,7 +24,7 @@ export async function playDemo(options: DemoOptions): Promise<DemoAnswer> {
   const { environment, keep, seconds, witnessProgram, run, withSite } = options;
   const scratch = openScratch(environment, keep);
   try {
-    const stage = await openStage(options);
+    const stage = await openStage({ ...options, clock: environment.clock });
     try {
       const { folder, kept } = scratch;
       return await withSite((site) =>

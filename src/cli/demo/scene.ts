@@ -67,7 +67,7 @@ function boxOf(node: StorageNode | undefined): Pick<BoxScene, 'role' | 'epoch' |
     case 'primary':
       return { role: seal ? 'sealed' : 'primary', epoch: file.epoch, alive: !seal };
     case 'secondary':
-      return { role: usable ? 'secondary' : 'not usable yet', epoch: file.epoch, alive: true };
+      return { role: usable ? 'secondary' : 'not usable', epoch: file.epoch, alive: true };
     case 'target':
       return { role: 'target', epoch: undefined, alive: true };
     case 'retired':

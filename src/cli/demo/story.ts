@@ -31,13 +31,13 @@ const JOURNAL_BYTES = 256 * MIB;
 const TIMEOUT_MS = 120_000;
 
 /** When things happen, as parts of the time that hosts write. */
-const FIRST_COPY_SHARE = 0.12;
 const MOVE_ANNOUNCED_AT = 0.3;
 const MOVE_BEGINS_AT = 0.38;
 const MOVE_SHARE = 0.35;
 
-/** Slower than this nothing is copied, however long hosts write. */
-const RATE_MIN = 8 * MIB;
+/** Copies are slow enough to be seen, and faster than hosts write. */
+const FIRST_COPY_RATE = 16 * MIB;
+const MOVE_RATE_MIN = 7 * MIB;
 
 export interface StoryOptions {
   readonly environment: Environment;
@@ -74,6 +74,7 @@ class Story {
   private readonly cast = emptyCast();
   private readonly startMs: number;
   private hostStartMs = 0;
+  private switchTold = false;
 
   constructor(options: StoryOptions, witness: Witness) {
     this.options = options;
@@ -103,14 +104,14 @@ class Story {
     });
     const { migration, bothSentMs } = await this.during(host, this.move(host));
     const after = await this.follow(this.node('b'), host, async () => {
-      stage.now('osaka serves the host; kyoto follows as if nothing had been');
+      stage.now('osaka serves the host; kyoto follows as if nothing had happened');
       await this.untilShare(1);
       marks.push(await this.mark(host, 'after-the-move'));
       await host.stop();
     });
     later.close();
     stage.tell(`osaka served the host; kyoto followed ${repeated(after)}`);
-    stage.draw(() => undefined);
+    stage.draw(undefined);
 
     const answers = [firstCopy, ...before, ...after, await this.lastReplication()];
     return this.prove({ images, imported, host, marks, answers, migration, bothSentMs });
@@ -172,8 +173,8 @@ class Story {
     const { stage } = this.options;
     stage.now('first copy from tokyo to kyoto, while the host writes');
     this.cast.aSends = true;
-    const maxRate = this.rateFor(this.node('a'), FIRST_COPY_SHARE);
-    const answer = await this.node('a').replicate({ timeoutMs: TIMEOUT_MS, maxRate });
+    const limits = { timeoutMs: TIMEOUT_MS, maxRate: FIRST_COPY_RATE };
+    const answer = await this.node('a').replicate(limits);
     const copied = formatSize(answer.copiedBytes);
     const whole = formatSize(DB_BYTES + LOG_BYTES);
     stage.tell(`first copy: ${copied} of ${whole} went over, holes stayed holes`);
@@ -198,31 +199,25 @@ class Story {
       from: a,
       mode: 'drain',
       copy: 'post',
-      maxRate: this.rateFor(this.node('a'), MOVE_SHARE),
+      maxRate: Math.max(MOVE_RATE_MIN, this.rateFor(MOVE_SHARE)),
       detach: false,
-      onProgress: (progress) => this.showMove(progress),
+      onProgress: (progress) => this.showMove(host, progress),
     });
     const tookMs = environment.clock.monotonicMs() - startMs;
     const bothSentMs = both.stop();
     this.cast.aSends = false;
     this.cast.fetching = undefined;
 
+    this.tellSwitch(host, migration.nextSequence);
     const { nextSequence, journalCursor, copiedBytes } = migration;
     const owed = counted(nextSequence - journalCursor, 'number');
-    const pause = formatDuration(host.counts.pauseMs);
-    stage.tell(
-      `the switch: osaka is B and numbers on at ${formatCount(nextSequence)}; ` +
-        `the host waited ${pause}`,
-    );
     stage.tell(`tokyo sent kyoto the ${owed} that it still owed, while osaka sent its own`);
-    stage.tell(
-      `osaka fetched ${formatSize(copiedBytes)} from tokyo behind the host, ` +
-        `in ${formatDuration(tookMs)}`,
-    );
+    const copied = formatSize(copiedBytes);
+    stage.tell(`osaka fetched ${copied} from tokyo behind the host, in ${formatDuration(tookMs)}`);
     return { migration, bothSentMs };
   }
 
-  private showMove({ step, doneBytes, totalBytes = 0 }: Progress): void {
+  private showMove(host: DemoHost, { step, doneBytes, totalBytes = 0 }: Progress): void {
     const { stage } = this.options;
     if (step !== 'copying') {
       stage.now(`tokyo hands over to osaka: ${step}`);
@@ -232,6 +227,18 @@ class Story {
     this.cast.aSends = true;
     this.cast.bSends = true;
     this.cast.fetching = { doneBytes, totalBytes };
+    const next = this.node('b').set.file.migration?.handover?.nextSequence;
+    if (host.counts.pauseMs > 0 && next !== undefined) this.tellSwitch(host, next);
+  }
+
+  /** Told once, as soon as the host has had its first answer from B. */
+  private tellSwitch(host: DemoHost, next: number): void {
+    if (this.switchTold) return;
+    this.switchTold = true;
+    const waited = formatDuration(host.counts.pauseMs);
+    this.options.stage.tell(
+      `the switch: osaka is B and numbers on at ${formatCount(next)}; the host waited ${waited}`,
+    );
   }
 
   /** Measures how long C was owed records by two senders that were both connected. */
@@ -377,17 +384,17 @@ class Story {
     if (leftMs > 0) await environment.clock.sleep(leftMs);
   }
 
-  /** The rate at which all data of a set takes a part of the hosts' time. */
-  private rateFor({ set }: StorageNode, share: number): number {
+  /** The rate at which all data of A takes a part of the hosts' time. */
+  private rateFor(share: number): number {
     let dataBytes = 0;
-    for (const device of set.volumes) {
+    for (const device of this.node('a').set.volumes) {
       for (let offset = 0; offset < device.sizeBytes;) {
         const extent = device.nextExtent(offset, device.sizeBytes);
         if (extent.data) dataBytes += extent.length;
         offset += extent.length;
       }
     }
-    return Math.max(RATE_MIN, Math.ceil(dataBytes / (share * this.options.seconds)));
+    return Math.ceil(dataBytes / (share * this.options.seconds));
   }
 
   private node(part: 'a' | 'b' | 'c'): StorageNode {

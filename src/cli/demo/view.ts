@@ -27,7 +27,7 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 
 function facts(answer: DemoAnswer): string[][] {
   const { host, firstCopy, migration, imported, volumeBytes, bothSentMs } = answer;
-  const { nextSequence, journalCursor, copiedBytes, switchPauseMs } = migration;
+  const { nextSequence, journalCursor, copiedBytes } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
   return [
@@ -48,25 +48,21 @@ function facts(answer: DemoAnswer): string[][] {
     [
       'switch',
       `the host waited ${formatDuration(host.pauseMs)} once ` +
-        `(at other times at most ${formatDuration(host.slowestMs)}); ` +
-        `the sets took ${formatDuration(switchPauseMs)}`,
+        `(at other times up to ${formatDuration(host.slowestMs)})`,
     ],
     [
       'handover',
       `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
         `tokyo owed ${counted(owed, 'number')}`,
     ],
-    [
-      'two senders',
-      `kyoto took records from tokyo and osaka at once for ${formatDuration(bothSentMs)}`,
-    ],
+    ['two senders', `tokyo and osaka both had records for kyoto for ${formatDuration(bothSentMs)}`],
     ['copy behind', `${formatSize(copiedBytes)} fetched by osaka while it served the host`],
   ];
 }
 
 function proofRow({ ok, claim, detail }: Proof, { good, bad, warning, faint }: Paint): string[] {
   const sign = ok === null ? warning('–') : ok ? good('✓') : bad('✗');
-  return [sign, claim, ok === false ? bad(detail) : faint(detail)];
+  return [`${sign} ${claim}`, ok === false ? bad(detail) : faint(detail)];
 }
 
 function kept(folder: string | null, { accent, faint }: Paint): string[] {
