@@ -35,6 +35,7 @@ export default class Verify extends SetCommand {
           args.set,
         );
       }
+      await site.open(against);
       return this.compared(
         await this.withProgress('comparing', () => node.verifyAgainst(against)),
         args.set,

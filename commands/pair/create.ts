@@ -45,6 +45,7 @@ export default class PairCreate extends SetCommand {
     const answer = await this.withSite<PairCreateAnswer>(flags['lock-wait'], async (site) => {
       await site.prepareTarget(secondary, primary, { create, overwrite });
       const node = await site.open(primary);
+      await site.open(secondary);
       const made = await node.createPair({ secondary: this.addressOf(secondary) });
       if (!flags.wait) return made;
       const replicated = await this.withProgress('copying', (onProgress) =>

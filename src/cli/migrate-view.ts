@@ -41,8 +41,9 @@ function numbers(answer: MigrateAnswer, paint: Paint): string[] {
     ['numbers', `it writes from N = ${formatCount(nextSequence)} on; ${cursor}${owedText(owed)}`],
   ];
   if (changed) {
-    const copied = `${formatSize(copiedBytes)} copied behind them`;
-    rows.push(['hosts', `paused ${formatDuration(switchPauseMs)}; ${copied}`]);
+    // A resumed migration had its pause in an earlier command: there is none to tell of.
+    const pause = switchPauseMs > 0 ? [`paused ${formatDuration(switchPauseMs)}`] : [];
+    rows.push(['hosts', [...pause, `${formatSize(copiedBytes)} copied behind them`].join('; ')]);
   }
   return labelled(rows, paint);
 }

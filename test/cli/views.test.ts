@@ -201,6 +201,11 @@ describe('migrations', () => {
     ]);
   });
 
+  test('a resumed one tells of no pause, which it has not measured', () => {
+    const resumed = migrateView({ ...done, switchPauseMs: 0 }, './kyoto', plainPaint);
+    expect(resumed.at(-1)).toBe('  hosts    3 GiB copied behind them');
+  });
+
   test('an unfinished one says how to go on, an aborted one that nothing moved', () => {
     const copying = migrateView({ ...done, state: 'copying' }, './kyoto', plainPaint);
     expect(copying[0]).toBe('◐ ./kyoto: the migration is copying');
