@@ -112,7 +112,8 @@ export async function seal(
   await set.identity.settled(); // an abort that is being written comes first
   const { file } = set;
   if (file.seal) return sameSeal(file.seal, migrationId);
-  if (file.abortedMigrations.includes(migrationId)) {
+  const sealing = set.ownRun()?.seal !== undefined;
+  if (!sealing && (file.abortedMigrations.includes(migrationId) || isBuried(set, migrationId))) {
     throw new RcopyError('E_STATE', `migration ${migrationId} was aborted at ${file.name}`, {
       hint: 'start a new one with `rcopy migrate`',
     });
@@ -129,6 +130,53 @@ export async function seal(
   const entry = set.file.seal;
   if (!entry) throw new RcopyError('E_INTERNAL', 'a durable seal stands in set.json');
   return sameSeal(entry, migrationId);
+}
+
+/**
+ * Never seals under this id from now on: durable when it resolves. Throws `E_SEALED` when a seal
+ * under it is in the journal, durable or not yet: then the switch has happened.
+ */
+export async function bury(
+  set: ImageSet,
+  migrationId: MigrationId,
+  targetAddress: string,
+): Promise<void> {
+  if (set.file.abortedMigrations.includes(migrationId)) return;
+  const ids = burying.get(set) ?? new Set();
+  burying.set(set, ids.add(migrationId));
+  try {
+    await set.identity.update((current) => {
+      if (current.seal?.migrationId === migrationId || isSealing(set, migrationId)) {
+        throw new RcopyError('E_SEALED', `${current.name} is sealed: the switch has happened`, {
+          hint: `go on with \`rcopy migrate resume ${targetAddress}\``,
+        });
+      }
+      const others = current.abortedMigrations.filter((id) => id !== migrationId);
+      return {
+        ...current,
+        abortedMigrations: [...others, migrationId].slice(-BURIED_REMEMBERED),
+        migration: current.migration?.id === migrationId ? null : current.migration,
+      };
+    });
+  } finally {
+    ids.delete(migrationId);
+  }
+}
+
+/** Tombstones kept; a request under an older id finds no announcement and is refused as well. */
+const BURIED_REMEMBERED = 64;
+
+/** Aborts that are being written: a seal must not slip in before them. */
+const burying = new WeakMap<ImageSet, Set<MigrationId>>();
+
+function isBuried(set: ImageSet, migrationId: MigrationId): boolean {
+  return burying.get(set)?.has(migrationId) ?? false;
+}
+
+/** The seal is in the journal, and may be durable any moment. */
+function isSealing(set: ImageSet, migrationId: MigrationId): boolean {
+  const sealed = set.ownRun()?.seal;
+  return sealed !== undefined && decodeSealRecord(sealed.bytes).seal.migration === migrationId;
 }
 
 function appendSeal(

@@ -26,6 +26,8 @@ const hello = z.strictObject({
   address: z.string(),
   /** A random number of this opening of the set: a restarted peer is told from the same one. */
   bootId: z.string(),
+  /** Counts the links of this opening: one that was delayed does not end a newer one. */
+  link: whole,
   pairId: z.nullable(z.string()),
   run: z.nullable(senderRun),
   /** The seal that made the sender the successor of the epoch before, in hexadecimal. */
@@ -73,6 +75,9 @@ const acknowledgement = z.strictObject({
 
 const request = z.strictObject({ id: whole, name: z.string(), parameters: z.unknown() });
 
+/** All ranges of a copy have gone. */
+const copyEnd = z.strictObject({ asOf: whole });
+
 const stop = z.strictObject({
   code: z.string(),
   message: z.string(),
@@ -93,6 +98,7 @@ export function encodeJson(value: unknown): Buffer {
 
 export const decodeHello = (body: Buffer): Hello => decode('hello', hello, body);
 export const decodeWelcome = (body: Buffer): Welcome => decode('welcome', welcome, body);
+export const decodeCopyEnd = (body: Buffer): { asOf: number } => decode('copy end', copyEnd, body);
 export const decodeRequest = (body: Buffer): Request => decode('request', request, body);
 export const decodeAcknowledgement = (body: Buffer): Acknowledgement =>
   decode('acknowledgement', acknowledgement, body);

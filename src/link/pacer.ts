@@ -2,6 +2,8 @@
 import type { Clock } from '../sys/clock.ts';
 
 const BURST_SECONDS = 0.25;
+/** Who gives up while it waits is heard after at most this long. */
+const SLICE_MS_MAX = 250;
 
 export class Pacer {
   private readonly clock: Clock;
@@ -17,15 +19,16 @@ export class Pacer {
     this.lastMs = clock.monotonicMs();
   }
 
-  /** Resolves when `bytes` may go. */
-  async take(bytes: number): Promise<void> {
+  /** Resolves when `bytes` may go, or soon after `cancelled` says that nobody wants that now. */
+  async take(bytes: number, cancelled: () => boolean = () => false): Promise<void> {
     if (this.bytesPerSecond === undefined) return;
     const now = this.clock.monotonicMs();
     const earned = ((now - this.lastMs) / 1000) * this.bytesPerSecond;
     this.allowance = Math.min(this.allowance + earned, this.bytesPerSecond * BURST_SECONDS) - bytes;
     this.lastMs = now;
-    if (this.allowance < 0) {
-      await this.clock.sleep(Math.ceil((-this.allowance / this.bytesPerSecond) * 1000));
+    const untilMs = now + Math.ceil((Math.max(0, -this.allowance) / this.bytesPerSecond) * 1000);
+    while (!cancelled() && this.clock.monotonicMs() < untilMs) {
+      await this.clock.sleep(Math.min(SLICE_MS_MAX, untilMs - this.clock.monotonicMs()));
     }
   }
 }

@@ -3,11 +3,12 @@
  * two at once while a migration drains, and applies strictly by number, whoever sent them (R1, R4).
  */
 import { RcopyError } from '../base/errors.ts';
-import { MIB } from '../base/limits.ts';
+import { FRAME_BODY_BYTES_MAX, LINK_CREDIT_BYTES, MIB } from '../base/limits.ts';
 import { Signal } from '../base/signal.ts';
 import { decodeOpen, decodeSealRecord } from '../format/control-records.ts';
 import { decodeRecord } from '../format/record.ts';
 import type { WholeRecord } from '../format/record.ts';
+import type { PairEntry } from '../format/set-file.ts';
 import {
   appendFromPeer,
   becomeUsable,
@@ -20,12 +21,16 @@ import {
 } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { FrameChannel } from './channel.ts';
+import { FRAME_HEADER_BYTES } from './frame.ts';
 import type { Frame } from './frame.ts';
-import { decodeRange, encodeJson } from './messages.ts';
+import { decodeCopyEnd, decodeRange, encodeJson } from './messages.ts';
 import type { Hello, SenderRun, Welcome } from './messages.ts';
 
 /** How much of a copy may be repeated after a crash. */
 const COPY_PROGRESS_BYTES = 8 * MIB;
+
+/** More than a sender within its credit can have here, frame headers included (R9). */
+const WAITING_BYTES_MAX = 2 * LINK_CREDIT_BYTES + FRAME_BODY_BYTES_MAX;
 
 export interface SecondaryOptions {
   /** A random number of this opening of the set. */
@@ -50,7 +55,10 @@ export class Secondary {
     this.options = options;
     this.stopListening = set.onChange(() => {
       this.signal.notify();
-      for (const session of this.sessions) session.acknowledge();
+      for (const session of this.sessions) {
+        if (set.failure) session.fail(set.failure);
+        else session.acknowledge();
+      }
     });
     this.following = this.follow();
   }
@@ -60,7 +68,7 @@ export class Secondary {
     try {
       const run = admit(this.set, hello);
       for (const other of this.sessions) {
-        if (other.peerSetId === hello.setId) other.replaced();
+        if (other.peerSetId === hello.setId) other.giveWay(hello);
       }
       channel.post('welcome', [encodeJson(this.welcome())]);
       const session = new ReceiverSession(this, channel, hello, run);
@@ -78,13 +86,17 @@ export class Secondary {
     return result;
   }
 
-  /** Lets the links go and waits for what is under way. */
-  async stop(): Promise<void> {
+  /** Lets the links go, saying why if there is a reason, and waits for what is under way. */
+  async stop(reason?: RcopyError): Promise<void> {
     this.stopped = true;
     this.stopListening();
-    for (const session of this.sessions) session.close();
+    for (const session of this.sessions) {
+      if (reason) session.fail(reason);
+      else session.close();
+    }
     this.signal.notify();
     await this.following;
+    await this.turn;
   }
 
   private welcome(): Welcome {
@@ -98,11 +110,13 @@ export class Secondary {
       epochs: set.cursors(false).epochs.map((epoch) => {
         const run = set.journal.run(epoch.epoch);
         const sealed = epoch.sealedAt !== null;
+        // A seal that is here but not durable is to be sent again: it follows what came before it.
+        const chain = run?.seal && !sealed ? run.seal.header.chain : run?.chain;
         return {
           epoch: epoch.epoch,
           id: epoch.id,
           next: run?.next ?? epoch.sealedAt ?? epoch.durable + 1,
-          chain: run?.chain ?? 0,
+          chain: chain ?? 0,
           durable: epoch.durable,
           sealed,
         };
@@ -111,7 +125,8 @@ export class Secondary {
   }
 
   private async follow(): Promise<void> {
-    while (!this.stopped && !this.set.failure) {
+    // Only a secondary follows: a primary's overlay is ahead of its journal.
+    while (!this.stopped && !this.set.failure && this.set.file.role === 'secondary') {
       try {
         await this.exclusive(async () => {
           await followJournal(this.set);
@@ -127,15 +142,18 @@ export class Secondary {
   }
 }
 
+/** The pair of a secondary. Throws `E_ROLE` when it is none: nobody may send to it. */
+export function checkSecondary({ file }: ImageSet): PairEntry {
+  if (file.role === 'secondary' && file.pair) return file.pair;
+  throw new RcopyError('E_ROLE', `${file.name} is no secondary`, {
+    hint: 'make the pair with `rcopy pair create PRIMARY SECONDARY`',
+  });
+}
+
 /** The run that this sender may send, after checking who it is (R4, R5). */
 function admit(set: ImageSet, hello: Hello): SenderRun {
   const { file } = set;
-  const { pair } = file;
-  if (file.role !== 'secondary' || !pair) {
-    throw new RcopyError('E_ROLE', `${file.name} is no secondary`, {
-      hint: 'make the pair with `rcopy pair create PRIMARY SECONDARY`',
-    });
-  }
+  const pair = checkSecondary(set);
   if (hello.pairId !== pair.id || hello.groupId !== file.groupId) {
     throw new RcopyError('E_NOT_PAIRED', `${file.name} belongs to another pair than ${hello.name}`);
   }
@@ -164,8 +182,22 @@ function isSuccessor(set: ImageSet, hello: Hello, parentSeal: string): boolean {
     record.header.epoch + 1 === hello.run?.epoch &&
     sealed !== undefined &&
     sealed.id === seal.epochId &&
-    sealed.writer === seal.set
+    sealed.writer === seal.set &&
+    isTheSeal(set, record) &&
+    isTheEpoch(set, hello)
   );
+}
+
+/** No other seal of that epoch is here. */
+function isTheSeal(set: ImageSet, shown: WholeRecord): boolean {
+  const held = set.journal.run(shown.header.epoch)?.seal;
+  return held === undefined || held.bytes.equals(shown.bytes);
+}
+
+/** No other set's epoch stands here in the place of the one that is offered. */
+function isTheEpoch(set: ImageSet, { run }: Hello): boolean {
+  const known = set.epochCursor(run?.epoch ?? -1);
+  return known === undefined || known.id === run?.id;
 }
 
 /** One sender's link. Frames are worked off in order, one at a time. */
@@ -177,6 +209,7 @@ export class ReceiverSession {
   private readonly channel: FrameChannel;
   private readonly hello: Hello;
   private readonly frames: Frame[] = [];
+  private waitingBytes = 0;
   private readonly signal = new Signal();
   private consumedBytes = 0;
   private copiedSinceSave = 0;
@@ -195,7 +228,7 @@ export class ReceiverSession {
   start(): void {
     this.channel.listen({
       frame: (frame) => {
-        this.frames.push(frame);
+        this.queue(frame);
         this.signal.notify();
       },
       ended: () => this.finish(),
@@ -227,9 +260,16 @@ export class ReceiverSession {
     this.channel.post('acknowledgement', [Buffer.from(text, 'utf8')]);
   }
 
-  /** The same sender came again on another link. */
-  replaced(): void {
-    this.channel.stop(new RcopyError('E_UNREACHABLE', 'a newer link of the same set took over'));
+  /** The same sender came again: the newer link stays. Throws when that is this one. */
+  giveWay(hello: Hello): void {
+    const gone = new RcopyError('E_UNREACHABLE', 'a newer link of the same set took over');
+    if (hello.bootId === this.hello.bootId && hello.link < this.hello.link) throw gone;
+    this.fail(gone);
+  }
+
+  /** Ends the link and tells the sender why: it must not wait for what never comes. */
+  fail(reason: RcopyError): void {
+    this.channel.stop(reason);
     this.finish();
   }
 
@@ -238,18 +278,31 @@ export class ReceiverSession {
     this.finish();
   }
 
+  private queue(frame: Frame): void {
+    this.waitingBytes += FRAME_HEADER_BYTES + frame.body.length;
+    if (this.waitingBytes > WAITING_BYTES_MAX) {
+      throw new RcopyError('E_PROTOCOL', `${this.hello.name} sends more than it has credit for`);
+    }
+    this.frames.push(frame);
+  }
+
   private finish(): void {
+    if (this.over) return;
     this.over = true;
+    this.frames.length = 0;
     this.secondary.sessions.delete(this);
     this.signal.notify();
+    this.secondary.set.changed(); // whoever waits for room for this sender's records stops
   }
 
   private async work(): Promise<void> {
     this.acknowledge();
     while (!this.over) {
       const frame = this.frames.shift();
-      if (frame) await this.take(frame);
-      else await this.signal.wait();
+      if (frame) {
+        await this.take(frame);
+        this.waitingBytes -= FRAME_HEADER_BYTES + frame.body.length;
+      } else await this.signal.wait();
     }
   }
 
@@ -270,8 +323,7 @@ export class ReceiverSession {
         break;
       }
       case 'copy-end': {
-        const { asOf } = JSON.parse(frame.body.toString('utf8')) as { asOf: number };
-        endCopy(set, asOf);
+        endCopy(set, decodeCopyEnd(frame.body).asOf);
         await this.saveProgress();
         break;
       }

@@ -32,6 +32,8 @@ export interface SenderOptions {
   readonly address: string;
   /** A random number of this opening of the set. */
   readonly bootId: string;
+  /** The number of this link among those of this opening. */
+  readonly link: number;
   /** Bytes a second; undefined for as fast as it goes. */
   readonly maxRate?: number | undefined;
   /** Told after each step. */
@@ -144,10 +146,12 @@ export class Sender {
     await ensureEpoch(set);
     set.hosts.writeBatch();
     channel.post('hello', [encodeJson(this.hello(this.ownRun()))]);
-    while (!this.welcome && !this.ended) await this.signal.wait();
+    while (!this.welcome && !this.ended && !set.failure) await this.signal.wait();
+    if (set.failure) throw set.failure;
     if (this.ended) throw this.ended.error ?? cut(channel.peer);
     assert(this.welcome, 'the other end has answered');
     const welcome = this.welcome;
+    checkPeer(set, welcome);
     const decision = decideResume(this.view(), welcome);
     switch (decision.kind) {
       case 'stop':
@@ -179,6 +183,7 @@ export class Sender {
       name: file.name,
       address: this.options.address,
       bootId: this.options.bootId,
+      link: this.options.link,
       pairId: file.pair?.id ?? null,
       run: {
         epoch: run.epoch,
@@ -269,8 +274,9 @@ export class Sender {
     parts: readonly Uint8Array[],
     credit: number,
   ): Promise<void> {
+    const { set } = this.options;
     this.sent += credit;
-    await this.pacer.take(credit);
+    await this.pacer.take(credit, () => this.ended !== undefined || set.failure !== undefined);
     await this.options.channel.send(type, parts);
   }
 
@@ -335,7 +341,10 @@ export class Sender {
     const mine = message.epochs.find((epoch) => epoch.epoch === run.epoch);
     const before = set.secondary?.durable;
     const durable = mine ? { epoch: run.epoch, sequence: mine.durable } : before;
-    if (durable) set.noteSecondary({ durable, restored: message.restored });
+    // What is applied under a copy that is not complete is nothing that could be used (R10).
+    const { epoch, sequence } = message.restored;
+    const restored = { epoch, sequence: message.usable ? sequence : 0 };
+    if (durable) set.noteSecondary({ durable, restored });
     if (mine?.sealed && run.seal) this.noteFinished();
     if (message.copy && sameProven(message.copy.base, set.file.pair?.copyBase)) {
       this.copySeen = true;
@@ -388,6 +397,17 @@ function chainBefore(run: Run, sequence: number): number | undefined {
 
 function sameProven(one: ProvenPosition, other: ProvenPosition | null | undefined): boolean {
   return one.epoch === other?.epoch && one.sequence === other.sequence && one.chain === other.chain;
+}
+
+/** Another set at the secondary's address is not the secondary, whatever it holds (R5). */
+function checkPeer(set: ImageSet, welcome: Welcome): void {
+  const expected = set.file.pair?.peer;
+  if (!expected || expected.setId === welcome.setId) return;
+  throw new RcopyError(
+    'E_SPLIT_BRAIN',
+    `${welcome.name} at ${expected.address} is not the secondary ${expected.name} of this set`,
+    { hint: 'see `rcopy status` of both sets' },
+  );
 }
 
 function cut(peer: string): RcopyError {

@@ -3,8 +3,8 @@
  * the rooms above register. Ids let many requests be under way at once.
  */
 import { RcopyError } from '../base/errors.ts';
-import { COPY_RANGE_BYTES } from '../base/limits.ts';
-import type { AbsentSource, FetchedRange } from '../imageset/contents.ts';
+import { COPY_RANGE_BYTES, MAP_BLOCK_BYTES } from '../base/limits.ts';
+import type { FetchedRange } from '../imageset/contents.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { FrameChannel } from './channel.ts';
 import type { Frame } from './frame.ts';
@@ -47,10 +47,13 @@ export function serveRequests(set: ImageSet, channel: FrameChannel, handle: Call
   });
 }
 
-interface ReadParameters {
+/** A read of blocks that a migration's target lacks. */
+export interface ReadParameters {
   readonly volume: number;
   readonly offset: number;
   readonly length: number;
+  /** The migration whose source is asked: only the set that it sealed may answer. */
+  readonly sealedBy: string;
 }
 
 interface ReadAnswer {
@@ -66,18 +69,58 @@ async function answer(
   handle: CallHandler,
 ): Promise<{ value: unknown; data?: Uint8Array }> {
   if (name !== 'read') return { value: await handle(name, parameters) };
-  const { volume, offset, length } = parameters as ReadParameters;
+  const { volume, offset, length, sealedBy } = parameters as ReadParameters;
+  checkSource(set, sealedBy);
   const image = set.contents.image(volume);
   if (!(offset >= 0 && length > 0 && offset + length <= image.sizeBytes)) {
     throw new RcopyError('E_RANGE', `a read of ${length} bytes at ${offset} leaves ${image.name}`);
   }
-  const read = await set.readForPeer(volume, offset, offset + length, COPY_RANGE_BYTES);
+  const read = await readBlocks(set, volume, offset, offset + length);
   const value: ReadAnswer = { asOf: read.asOf, length: read.length, hole: read.data === undefined };
   return read.data ? { value, data: read.data } : { value };
 }
 
+/**
+ * Throws `E_UNREACHABLE` unless this is the set that the migration sealed: another one may stand at
+ * the address by now, or an older copy of it, and its blocks are not the volume's (R5).
+ */
+export function checkSource(set: ImageSet, migrationId: string): void {
+  if (set.file.seal?.migrationId === migrationId) return;
+  throw new RcopyError(
+    'E_UNREACHABLE',
+    `${set.folder} is not the set that migration ${migrationId} sealed`,
+    { hint: 'bring the source of the migration back to its address' },
+  );
+}
+
+/**
+ * The beginning of a range in whole blocks: what lies in the overlay, and the file system's own
+ * blocks, may begin and end anywhere.
+ */
+async function readBlocks(
+  set: ImageSet,
+  volume: number,
+  offset: number,
+  end: number,
+): Promise<{ asOf: number; length: number; data: Buffer | undefined }> {
+  const read = await set.readForPeer(volume, offset, end, COPY_RANGE_BYTES);
+  const reached = offset + read.length;
+  if (reached === end || reached % MAP_BLOCK_BYTES === 0) return read;
+  const length = reached - (reached % MAP_BLOCK_BYTES) - offset;
+  if (length > 0) return { ...read, length, data: read.data?.subarray(0, length) };
+  const block = Buffer.alloc(Math.min(offset + MAP_BLOCK_BYTES, end) - offset);
+  let { asOf } = read;
+  for (let at = 0; at < block.length;) {
+    const part = await set.readForPeer(volume, offset + at, offset + block.length, block.length);
+    part.data?.copy(block, at);
+    asOf = Math.max(asOf, part.asOf);
+    at += part.length;
+  }
+  return { asOf, length: block.length, data: block };
+}
+
 /** The asking end. */
-export class PeerClient implements AbsentSource {
+export class PeerClient {
   private readonly channel: FrameChannel;
   private readonly waiting = new Map<
     number,
@@ -112,8 +155,9 @@ export class PeerClient implements AbsentSource {
     return { value: response.value, data: response.data };
   }
 
-  async fetch(volume: number, offset: number, length: number): Promise<FetchedRange> {
-    const { value, data } = await this.call('read', { volume, offset, length });
+  /** Reads of the source of a migration, which that migration has sealed. */
+  async fetch(request: ReadParameters): Promise<FetchedRange> {
+    const { value, data } = await this.call('read', request);
     const read = value as ReadAnswer;
     return { length: read.length, data: read.hole ? undefined : data };
   }

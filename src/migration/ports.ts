@@ -33,7 +33,7 @@ export interface SourcePort {
   /** Answers what it has in hand, seals, and gives the management information. */
   seal(migration: Migration): Promise<HandoverEntry>;
   /** Sends to C what it owes; resolves when C has all of it durable, the seal included. */
-  drain(): Promise<void>;
+  drain(migration: Migration): Promise<void>;
   retire(migration: Migration): Promise<void>;
   /** Never seals under this id. Rejects with `E_SEALED` when it did already. */
   bury(migration: Migration): Promise<void>;

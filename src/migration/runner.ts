@@ -64,7 +64,7 @@ export class MigrationRunner {
         await controllers.switchTo(migration.target);
         return { kind: 'switched' };
       case 'copy':
-        await target.copy(migration, () => source.drain());
+        await target.copy(migration, () => source.drain(migration));
         return { kind: 'copied' };
       case 'retire':
         await source.retire(migration);

@@ -1,15 +1,14 @@
 /** A node's parts in a migration: the source's answers, and the target's ports. */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import type { HandoverEntry, MigrationEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import { acceptHandover, finishPresence, seal } from '../imageset/succession.ts';
+import { acceptHandover, bury, finishPresence, seal } from '../imageset/succession.ts';
 import { Pacer } from '../link/pacer.ts';
 import type { Migration } from '../migration/machine.ts';
 import type { ControllerPort, PartyFacts, SourcePort, TargetPort } from '../migration/ports.ts';
 import type { OnProgress } from './answers.ts';
 import type { MigrationCall } from './calls.ts';
 import { isBlank, isUnderWay, pairOf } from './pairing.ts';
-import { isAway } from './peers.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
 
@@ -35,26 +34,31 @@ export function partyFacts(set: ImageSet, address: string): PartyFacts {
 /** What the source does when the target's machine asks. Each can be asked again. */
 export const sourceActions = {
   async announce(set: ImageSet, call: MigrationCall): Promise<void> {
-    const { file } = set;
-    if (file.seal?.migrationId === call.id || file.migration?.id === call.id) return;
-    if (file.abortedMigrations.includes(call.id)) throw wasAborted(set, call);
-    if (file.migration && isUnderWay(file.migration)) {
-      throw new RcopyError('E_STATE', `${file.name} takes part in another migration`, {
-        hint: `finish or abort it: \`rcopy migrate status ${file.migration.target.address}\``,
-      });
-    }
     const pair = pairOf(set);
-    await set.identity.update((current) => ({
-      ...current,
-      migration: {
-        ...call,
-        side: 'source',
-        state: 'prepared',
-        pair: { id: pair.id, ack: pair.ack },
-        handover: null,
-        reason: '',
-      },
-    }));
+    // Looked at when nothing else is being written: an abort or another migration may come first.
+    await set.identity.update((current) => {
+      if (current.seal?.migrationId === call.id || current.migration?.id === call.id) {
+        return current;
+      }
+      if (current.abortedMigrations.includes(call.id)) throw wasAborted(set, call);
+      if (current.migration && isUnderWay(current.migration)) {
+        const { address } = current.migration.target;
+        throw new RcopyError('E_STATE', `${current.name} takes part in another migration`, {
+          hint: `finish or abort it: \`rcopy migrate status ${address}\``,
+        });
+      }
+      return {
+        ...current,
+        migration: {
+          ...call,
+          side: 'source',
+          state: 'prepared',
+          pair: { id: pair.id, ack: pair.ack },
+          handover: null,
+          reason: '',
+        },
+      };
+    });
     set.changed();
   },
 
@@ -91,29 +95,15 @@ export const sourceActions = {
   },
 
   /** Never seals under this id: durable before it answers. */
-  async bury(set: ImageSet, call: MigrationCall): Promise<void> {
-    const { file } = set;
-    if (file.seal?.migrationId === call.id) {
-      throw new RcopyError('E_SEALED', `${file.name} is sealed already: the switch has happened`, {
-        hint: `go on with \`rcopy migrate resume ${call.target.address}\``,
-      });
-    }
-    if (file.abortedMigrations.includes(call.id)) return;
-    await set.identity.update((current) => ({
-      ...current,
-      abortedMigrations: [...current.abortedMigrations, call.id].slice(-BURIED_REMEMBERED),
-      migration: current.migration?.id === call.id ? null : current.migration,
-    }));
+  async bury(set: ImageSet, call: Pick<MigrationCall, 'id' | 'target'>): Promise<void> {
+    await bury(set, call.id, call.target.address);
     set.changed();
   },
 } as const;
 
-/** Tombstones kept; a request under an older id finds no announcement and is refused as well. */
-const BURIED_REMEMBERED = 64;
-
 function wasAborted(set: ImageSet, call: MigrationCall): RcopyError {
   return new RcopyError('E_STATE', `migration ${call.id} was aborted at ${set.file.name}`, {
-    hint: 'start a new one with `rcopy migrate`',
+    hint: `end it there too: \`rcopy migrate abort ${call.target.address}\`, then start anew`,
   });
 }
 
@@ -140,14 +130,14 @@ export function sourcePort(source: Peer): SourcePort {
     announce: (migration) => source.call('migration.announce', call(migration)),
     seal: (migration) => source.call<HandoverEntry>('migration.seal', call(migration)),
     bury: (migration) => source.call('migration.bury', call(migration)),
-    drain: () => source.call<void>('migration.drain', null),
-    // A source that is away is told when it is next seen.
-    retire: (migration) => source.call<void>('migration.retire', call(migration)).catch(unlessAway),
+    drain: (migration) => source.call<void>('migration.drain', call(migration)),
+    // Done is done, whether or not the source answers: it is told when it is next seen.
+    retire: (migration) => source.call<void>('migration.retire', call(migration)).catch(unlessBug),
   };
 }
 
-function unlessAway(error: unknown): void {
-  if (!isAway(error)) throw error;
+function unlessBug(error: unknown): void {
+  if (!isRcopyError(error)) throw error;
 }
 
 export interface TargetOptions {
@@ -174,7 +164,7 @@ export function targetPort(options: TargetOptions): TargetPort {
     },
     async accept(migration) {
       await acceptHandover(set, migration);
-      set.contents.source = options.source;
+      set.contents.source = options.source.sourceOf(migration.id);
       set.changed();
     },
     copy: (migration, drain) => copyBehind(options, migration, drain),
@@ -200,25 +190,29 @@ async function copyBehind(
   drain: () => Promise<void>,
 ): Promise<void> {
   const { set, replication } = options;
-  set.contents.source ??= options.source;
-  if (set.file.pair) replication.start(options.maxRate);
-  let sourceFailure: Error | undefined;
-  drain().catch((error: Error) => {
-    sourceFailure = error;
-    set.changed();
-  });
-  await fetchAbsent(options);
-  const next = migration.handover?.nextSequence ?? 0;
-  const epoch = migration.handover?.epoch ?? 0;
-  await set.until(() => {
-    const restored = set.secondary?.restored;
-    // C goes on to the next epoch only when it holds the seal and has applied all before it.
-    if (restored && restored.epoch > epoch && restored.sequence >= next - 1) return true;
-    const failure = replication.failure ?? sourceFailure;
-    if (failure) throw failure;
-    return false;
-  });
-  await finishPresence(set);
+  set.contents.source ??= options.source.sourceOf(migration.id);
+  const letGo = replication.want(options.maxRate);
+  try {
+    let sourceFailure: Error | undefined;
+    drain().catch((error: Error) => {
+      sourceFailure = error;
+      set.changed();
+    });
+    await fetchAbsent(options);
+    const next = migration.handover?.nextSequence ?? 0;
+    const epoch = migration.handover?.epoch ?? 0;
+    await set.until(() => {
+      const restored = set.secondary?.restored;
+      // C goes on to the next epoch only when it holds the seal and has applied all before it.
+      if (restored && restored.epoch > epoch && restored.sequence >= next - 1) return true;
+      const failure = replication.failure ?? sourceFailure;
+      if (failure) throw failure;
+      return false;
+    });
+    await finishPresence(set);
+  } finally {
+    await letGo();
+  }
 }
 
 async function fetchAbsent({ set, maxRate, onProgress }: TargetOptions): Promise<void> {
@@ -234,7 +228,7 @@ async function fetchAbsent({ set, maxRate, onProgress }: TargetOptions): Promise
       set.applier.poke();
       if (set.failure) throw set.failure;
       onProgress?.({ step: 'copying', doneBytes: totalBytes - contents.absentBytes, totalBytes });
-      await pacer.take(contents.fetchedBytes - fetchedBytes);
+      await pacer.take(contents.fetchedBytes - fetchedBytes, () => set.failure !== undefined);
     }
   }
   await set.drain();

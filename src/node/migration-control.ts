@@ -1,5 +1,5 @@
 /** The migrations of one node: starting, watching, resuming and aborting them at the target. */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Migration } from '../migration/machine.ts';
@@ -8,7 +8,7 @@ import { prechecks } from '../migration/prechecks.ts';
 import type { Precheck } from '../migration/prechecks.ts';
 import { MigrationRunner } from '../migration/runner.ts';
 import type { MigrateAnswer, MigrationStatusAnswer, PrecheckAnswer } from './answers.ts';
-import { noControllers, partyFacts, sourcePort, targetPort } from './migrating.ts';
+import { noControllers, partyFacts, sourceActions, sourcePort, targetPort } from './migrating.ts';
 import { isUnderWay } from './pairing.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
@@ -25,6 +25,7 @@ export interface MigrationControlOptions {
 export class MigrationControl {
   private readonly options: MigrationControlOptions;
   private pauseMs = 0;
+  private driven = false;
   private fetchedBefore = 0;
 
   constructor(options: MigrationControlOptions) {
@@ -36,7 +37,7 @@ export class MigrationControl {
     const { set, peer } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
-    set.contents.source = peer(migration.source.address);
+    set.contents.source = peer(migration.source.address).sourceOf(migration.id);
   }
 
   async check(request: MigrateRequest): Promise<PrecheckAnswer> {
@@ -45,11 +46,25 @@ export class MigrationControl {
   }
 
   /** Starts a migration, or goes on with the one from the same source. */
-  async migrate(request: MigrateRequest): Promise<MigrateAnswer> {
+  migrate(request: MigrateRequest): Promise<MigrateAnswer> {
+    return this.alone(() => this.startOrGoOn(request));
+  }
+
+  /** Goes on with the migration that this set is the target of. Done already: nothing changes. */
+  resume(request: ResumeRequest): Promise<MigrateAnswer> {
+    return this.alone(async () => {
+      const migration = this.ownMigration();
+      if (migration.state === 'done') return this.tellRetired(migration);
+      if (!isUnderWay(migration)) return this.answer(migration, false);
+      return this.run(migration, { kind: 'restarted' }, { ...request, detach: false });
+    });
+  }
+
+  private async startOrGoOn(request: MigrateRequest): Promise<MigrateAnswer> {
     const { set } = this.options;
     const existing = set.file.migration;
     if (existing?.side === 'target' && existing.source.address === request.from) {
-      if (existing.state === 'done') return this.answer(existing, false);
+      if (existing.state === 'done') return this.tellRetired(existing);
       if (isUnderWay(existing)) return this.run(existing, { kind: 'restarted' }, request);
     }
     const { checks, source, secondary } = await this.gather(request);
@@ -72,20 +87,11 @@ export class MigrationControl {
     return this.run(migration, { kind: 'started' }, request);
   }
 
-  /** Goes on with the migration that this set is the target of. Done already: nothing changes. */
-  async resume(request: ResumeRequest): Promise<MigrateAnswer> {
-    const migration = this.ownMigration();
-    if (!isUnderWay(migration)) return this.answer(migration, false);
-    return this.run(migration, { kind: 'restarted' }, { ...request, detach: false });
-  }
-
   /** Ends the migration before the switch, from either end. */
   async abort(): Promise<MigrateAnswer> {
-    const { set, peer } = this.options;
+    const { set } = this.options;
     const { migration } = set.file;
-    if (migration?.side === 'source' && isUnderWay(migration)) {
-      return peer(migration.target.address).call<MigrateAnswer>('migration.abort', null);
-    }
+    if (migration?.side === 'source' && isUnderWay(migration)) return this.abortAtSource(migration);
     const own = this.ownMigration();
     if (own.state === 'aborted') return this.answer(own, false);
     if (own.state === 'copying' || own.state === 'done') {
@@ -130,7 +136,27 @@ export class MigrationControl {
     const { set, peer } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
-    await sourcePort(peer(migration.source.address)).drain();
+    await sourcePort(peer(migration.source.address)).drain(migration);
+  }
+
+  /** The source alone decides, for it has not sealed; the target is told if it is there. */
+  private async abortAtSource(migration: Migration): Promise<MigrateAnswer> {
+    const { set, peer } = this.options;
+    const target = peer(migration.target.address);
+    if (set.file.seal) return target.call<MigrateAnswer>('migration.abort', null);
+    await sourceActions.bury(set, migration);
+    try {
+      await target.call('migration.abort', null);
+    } catch (error) {
+      if (!isRcopyError(error)) throw error; // it finds out when it asks
+    }
+    return this.answer({ ...migration, state: 'aborted' }, true);
+  }
+
+  /** A source that was away when it was done may be there now. */
+  private async tellRetired(migration: Migration): Promise<MigrateAnswer> {
+    await this.runner(migration, { maxRate: undefined }).run({ kind: 'restarted' });
+    return this.answer(migration, false);
   }
 
   private ownMigration(): Migration {
@@ -161,14 +187,24 @@ export class MigrationControl {
     first: { kind: 'started' } | { kind: 'restarted' },
     request: ResumeRequest & { readonly detach: boolean },
   ): Promise<MigrateAnswer> {
-    const { set, replication } = this.options;
-    this.fetchedBefore = set.contents.fetchedBytes;
+    this.fetchedBefore = this.options.set.contents.fetchedBytes;
     const runner = this.runner(migration, request);
+    return this.answer(await runner.run(first, request.detach ? 'copy' : undefined), true);
+  }
+
+  /** One command at a time drives the machine. */
+  private async alone(work: () => Promise<MigrateAnswer>): Promise<MigrateAnswer> {
+    const { set, address } = this.options;
+    if (this.driven) {
+      throw new RcopyError('E_STATE', `${set.file.name} is being migrated to by another command`, {
+        hint: `watch it with \`rcopy migrate status ${address}\``,
+      });
+    }
+    this.driven = true;
     try {
-      const end = await runner.run(first, request.detach ? 'copy' : undefined);
-      return this.answer(end, true);
+      return await work();
     } finally {
-      await replication.stop();
+      this.driven = false;
     }
   }
 

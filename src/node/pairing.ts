@@ -2,6 +2,7 @@
 import { RcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { PairEntry, SetFile } from '../format/set-file.ts';
+import { followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
@@ -166,6 +167,9 @@ export async function deletePair(
 export async function leavePair(set: ImageSet, pairId: string): Promise<void> {
   const { file } = set;
   if (file.pair?.id !== pairId) return;
+  // Everything that is here counts: what came last is taken in before the new epoch begins on it.
+  await set.journal.sync();
+  await followJournal(set);
   await set.drain();
   const { random } = set.environment;
   const { applied } = set;

@@ -3,11 +3,11 @@ import { isRcopyError } from '../base/errors.ts';
 import { FrameChannel } from '../link/channel.ts';
 import type { Hello } from '../link/messages.ts';
 import { PeerClient } from '../link/service.ts';
-import type { AbsentSource, FetchedRange } from '../imageset/contents.ts';
+import type { AbsentSource } from '../imageset/contents.ts';
 import type { Connector } from './connector.ts';
 
 /** A peer that is dialled at the first call and again after its connection ended. */
-export class Peer implements AbsentSource {
+export class Peer {
   readonly address: string;
   private readonly connector: Connector;
   private readonly hello: () => Hello;
@@ -24,9 +24,14 @@ export class Peer implements AbsentSource {
     return (await client.call(name, parameters)).value as T;
   }
 
-  async fetch(volume: number, offset: number, length: number): Promise<FetchedRange> {
-    const client = await this.connected();
-    return client.fetch(volume, offset, length);
+  /** Where the target of a migration gets its absent blocks: from the set that it sealed. */
+  sourceOf(migrationId: string): AbsentSource {
+    return {
+      fetch: async (volume, offset, length) => {
+        const client = await this.connected();
+        return client.fetch({ volume, offset, length, sealedBy: migrationId });
+      },
+    };
   }
 
   async close(): Promise<void> {
@@ -35,13 +40,16 @@ export class Peer implements AbsentSource {
     this.client = undefined;
   }
 
-  private async connected(): Promise<PeerClient> {
-    const current = await this.client?.catch(() => undefined);
-    if (current && !current.hasEnded) return current;
-    this.client = this.connector
-      .dial(this.address)
-      .then((stream) => new PeerClient(new FrameChannel(stream), this.hello()));
-    return this.client;
+  /** One connection, however many ask at the same time. */
+  private connected(): Promise<PeerClient> {
+    const before = this.client?.catch(() => undefined) ?? Promise.resolve(undefined);
+    const connected = before.then(async (current) => {
+      if (current && !current.hasEnded) return current;
+      const stream = await this.connector.dial(this.address);
+      return new PeerClient(new FrameChannel(stream), this.hello());
+    });
+    this.client = connected;
+    return connected;
   }
 }
 

@@ -22,7 +22,7 @@ export async function replicate(
   const sequence = set.newest;
   const totalBytes = set.contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
   const before = replication.counts;
-  replication.start(request.maxRate, () => {
+  const letGo = replication.want(request.maxRate, () => {
     const { passedBytes, sentBytes } = replication.counts;
     const copying = set.file.pair?.state === 'copying';
     request.onProgress?.(
@@ -44,7 +44,7 @@ export async function replicate(
       return false;
     });
   } finally {
-    await replication.stop();
+    await letGo();
   }
   const { sentRecords, sentBytes, copiedBytes, copiesBegun } = replication.counts;
   return {

@@ -24,6 +24,12 @@ export class Replication {
   private channel: FrameChannel | undefined;
   private running: Promise<void> | undefined;
   private stopping = false;
+  private links = 0;
+  /** Who wants the link; with the last one who lets go it ends. */
+  private wanted = 0;
+  private readonly listeners = new Set<() => void>();
+  /** Somebody wanted it while it was being stopped. */
+  private again: { readonly maxRate: number | undefined } | undefined;
 
   constructor(options: ReplicationOptions) {
     this.options = options;
@@ -47,11 +53,29 @@ export class Replication {
     return sum;
   }
 
-  /** Begins to send if it does not yet; what goes wrong is kept in `failure`, and the set told. */
-  start(maxRate?: number, onProgress?: () => void): void {
+  /**
+   * Begins to send if it does not yet; what goes wrong is kept in `failure`, and the set told. To be
+   * called when it is not wanted any more: what comes back. A link that is up keeps its rate.
+   */
+  want(maxRate?: number, onProgress?: () => void): () => Promise<void> {
+    this.wanted += 1;
+    if (onProgress) this.listeners.add(onProgress);
+    this.start(maxRate);
+    let held = true;
+    return async () => {
+      if (!held) return;
+      held = false;
+      this.wanted -= 1;
+      if (onProgress) this.listeners.delete(onProgress);
+      if (this.wanted === 0) await this.stop();
+    };
+  }
+
+  private start(maxRate: number | undefined): void {
+    if (this.stopping) this.again = { maxRate };
     if (this.running) return;
     this.failure = undefined;
-    this.running = this.run(maxRate, onProgress)
+    this.running = this.run(maxRate)
       .catch((error: unknown) => {
         if (this.stopping) return;
         this.failure = isRcopyError(error)
@@ -60,6 +84,10 @@ export class Replication {
       })
       .finally(() => {
         this.running = undefined;
+        this.stopping = false;
+        const { again } = this;
+        this.again = undefined;
+        if (again && this.wanted > 0) this.start(again.maxRate);
         this.options.set.changed();
       });
   }
@@ -68,26 +96,32 @@ export class Replication {
   async finish(): Promise<void> {
     const { set } = this.options;
     if (!set.file.pair) throw notPaired(set);
-    this.start();
-    await set.until(() => {
-      if (this.isFinished) return true;
-      if (this.failure) throw this.failure;
-      return false;
-    });
+    const letGo = this.want();
+    try {
+      await set.until(() => {
+        if (this.isFinished) return true;
+        if (this.failure) throw this.failure;
+        return false;
+      });
+    } finally {
+      await letGo();
+    }
   }
 
   /** Ends the link, also one that is just being dialled, and waits until it is ended. */
   async stop(): Promise<void> {
+    const { running } = this;
+    if (!running) return;
     this.stopping = true;
     this.channel?.close();
-    await this.running;
-    this.stopping = false;
+    await running;
   }
 
-  private async run(maxRate?: number, onProgress?: () => void): Promise<void> {
+  private async run(maxRate: number | undefined): Promise<void> {
     const { set, connector, address, bootId } = this.options;
     const { pair } = set.file;
     if (!pair) throw notPaired(set);
+    this.links += 1;
     const channel = new FrameChannel(await connector.dial(pair.peer.address));
     if (this.stopping) {
       channel.close();
@@ -99,10 +133,11 @@ export class Replication {
       channel,
       address,
       bootId,
+      link: this.links,
       maxRate,
       onProgress: () => {
         this.lastContactMs = set.environment.clock.now();
-        onProgress?.();
+        for (const listener of this.listeners) listener();
       },
     });
     this.channel = channel;

@@ -105,10 +105,11 @@ function pairStatus({ set, replication, secondary }: StatusParts): StatusAnswer[
 }
 
 /** What the secondary lacks, measured in the journal: entries, bytes, age of the oldest. */
-function lagOf(set: ImageSet): Lag {
+function lagOf(set: ImageSet): Lag | null {
   const run = set.ownRun();
   const { secondary } = set;
-  if (!run || !secondary) return { entries: 0, bytes: 0, seconds: 0 };
+  if (!secondary) return null; // it never said what it has
+  if (!run) return { entries: 0, bytes: 0, seconds: 0 };
   const from =
     secondary.durable.epoch === run.epoch ? secondary.durable.sequence + 1 : run.identity.first;
   const first = Math.max(from, run.firstKept);
@@ -184,8 +185,13 @@ function healthOf({ set, replication }: StatusParts, state: SetState): StatusAns
     return sick('copying', 'the first copy is not complete', `rcopy replicate ${folder}`);
   }
   const lag = lagOf(set);
+  if (!lag) return sick('behind', 'the secondary was never heard', `rcopy replicate ${folder}`);
   if (lag.entries === 0) {
     return { healthy: true, word: 'healthy', reason: 'the secondary has everything', next: null };
   }
-  return sick('behind', `the secondary lacks ${lag.entries} ${lag.entries === 1 ? 'number' : 'numbers'}`, `rcopy replicate ${folder}`);
+  return sick(
+    'behind',
+    `the secondary lacks ${lag.entries} ${lag.entries === 1 ? 'number' : 'numbers'}`,
+    `rcopy replicate ${folder}`,
+  );
 }

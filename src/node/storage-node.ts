@@ -7,8 +7,8 @@ import { NAME_PATTERN } from '../base/limits.ts';
 import { FrameChannel } from '../link/channel.ts';
 import { decodeHello } from '../link/messages.ts';
 import type { Hello } from '../link/messages.ts';
-import { Secondary } from '../link/secondary.ts';
-import { serveRequests } from '../link/service.ts';
+import { Secondary, checkSecondary } from '../link/secondary.ts';
+import { checkSource, serveRequests } from '../link/service.ts';
 import { openImageSet } from '../imageset/open-set.ts';
 import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -186,6 +186,7 @@ export class StorageNode {
 
   /** Takes a link that another set dialled. */
   acceptLink(stream: ByteStream): void {
+    for (const known of this.channels) if (known.hasEnded) this.channels.delete(known);
     const channel = new FrameChannel(stream);
     this.channels.add(channel);
     channel.listen({
@@ -217,11 +218,21 @@ export class StorageNode {
       serveRequests(this.set, channel, (name, value) => this.answer(name, value));
       return;
     }
+    checkSecondary(this.set);
     this.secondary ??= new Secondary(this.set, {
       bootId: this.bootId,
       eager: this.options.eager,
     });
     this.secondary.accept(channel, hello);
+  }
+
+  /** The pair is over: its senders go first, and nothing more is taken from them. */
+  private async leave(pairId: string): Promise<void> {
+    const { set, secondary } = this;
+    if (set.file.pair?.id !== pairId) return;
+    this.secondary = undefined;
+    await secondary?.stop(new RcopyError('E_NOT_PAIRED', `${set.file.name} has left the pair`));
+    await leavePair(set, pairId);
   }
 
   private async answer(name: string, value: unknown): Promise<unknown> {
@@ -234,7 +245,7 @@ export class StorageNode {
       case 'pair.join':
         return joinPair(set, parameters(joinCall, value));
       case 'pair.leave':
-        return leavePair(set, parameters(leaveCall, value).pairId);
+        return this.leave(parameters(leaveCall, value).pairId);
       case 'migration.announce':
         return sourceActions.announce(set, parameters(migrationCall, value));
       case 'migration.seal':
@@ -246,6 +257,7 @@ export class StorageNode {
       case 'migration.abort':
         return this.migrations.abort();
       case 'migration.drain':
+        checkSource(set, parameters(migrationCall, value).id);
         return this.replication.finish();
       default:
         throw new RcopyError('E_PROTOCOL', `the call ${name} is unknown`);
@@ -269,6 +281,7 @@ export class StorageNode {
       name: file.name,
       address: this.address,
       bootId: this.bootId,
+      link: 0,
       pairId: file.pair?.id ?? null,
       run: null,
       parentSeal: null,

@@ -23,11 +23,7 @@ const FINDINGS_MAX = 1000;
 /** Reads every kept record and compares the images with the newest of them. */
 export async function verifySet(set: ImageSet): Promise<VerifyAnswer> {
   await set.drain();
-  const findings: Finding[] = set.notices.map((problem) => ({
-    file: set.folder,
-    offset: 0,
-    problem,
-  }));
+  const findings: Finding[] = [];
   let recordsChecked = 0;
   let bytesChecked = 0;
   const seen = set.file.volumes.map(() => new ExtentMap());
@@ -166,6 +162,12 @@ export async function compareSets(set: ImageSet, other: Peer): Promise<CompareAn
         digest(set, range),
         other.call<DigestAnswer>('digest', range),
       ]);
+      if (mine.asOf !== sequence || theirsDigest.asOf !== sequence) {
+        const moved = mine.asOf === sequence ? facts.identity.name : set.file.name;
+        throw new RcopyError('E_STATE', `${moved} moved on from number ${sequence} meanwhile`, {
+          hint: 'compare again when hosts are quiet',
+        });
+      }
       if (mine.sha256 !== theirsDigest.sha256) {
         const last = differences.at(-1);
         if (last?.volume === name && last.offset + last.length === offset) {

@@ -18,19 +18,23 @@ export async function waitFor(
   const { pair, role } = set.file;
   if (!pair) throw notPaired(set);
   const sequence = wanted(set, request);
-  if (role === 'primary') replication.start();
-  const restored = () =>
-    role === 'secondary'
-      ? set.usable
-        ? set.applied.sequence
-        : 0
-      : (set.secondary?.restored.sequence ?? 0);
-  await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
-    if (restored() >= sequence) return true;
-    if (replication.failure) throw replication.failure;
-    return false;
-  });
-  return { sequence, restoredSequence: restored() };
+  const letGo = role === 'primary' ? replication.want() : undefined;
+  try {
+    await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
+      if (restoredIn(set) >= sequence) return true;
+      if (replication.failure) throw replication.failure;
+      return false;
+    });
+  } finally {
+    await letGo?.();
+  }
+  return { sequence, restoredSequence: restoredIn(set) };
+}
+
+/** Up to where there is a usable second copy, as far as this set knows. */
+function restoredIn({ file, usable, applied, secondary }: ImageSet): number {
+  if (file.role === 'secondary') return usable ? applied.sequence : 0;
+  return file.pair?.state === 'copying' ? 0 : (secondary?.restored.sequence ?? 0);
 }
 
 function wanted(set: ImageSet, { until }: WaitRequest): number {

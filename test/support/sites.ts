@@ -1,0 +1,242 @@
+/**
+ * Several sites, each a machine with a disk of its own, one simulated clock, and links in memory
+ * between them that a test may watch, cut or hold. A site that loses its power forgets everything
+ * but what its disk kept.
+ */
+import { RcopyError } from '../../src/base/errors.ts';
+import { submitAndWait } from '../../src/device/device.ts';
+import type { JournalSizes } from '../../src/base/limits.ts';
+import type { VolumeEntry } from '../../src/format/set-file.ts';
+import { makeSetFolder } from '../../src/imageset/set-folder.ts';
+import { ensureEpoch } from '../../src/imageset/succession.ts';
+import { StorageNode } from '../../src/node/storage-node.ts';
+import type { NodeOptions } from '../../src/node/storage-node.ts';
+import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
+import type { ByteStream } from '../../src/sys/stream.ts';
+import { SimulatedClock } from '../sim/clock.ts';
+import { SimulatedDisk } from '../sim/disk.ts';
+import type { Survival } from '../sim/disk.ts';
+import { seededRandom } from '../sim/random.ts';
+import { SMALL_JOURNAL, TWO_VOLUMES, VolumesModel, difference, requestOf } from './image-sets.ts';
+import type { Change } from './image-sets.ts';
+
+export const A = '/tokyo';
+export const B = '/osaka';
+export const C = '/kyoto';
+
+export interface Machine {
+  disk: SimulatedDisk;
+  node: StorageNode | undefined;
+  /** Streams that end here, to be cut when the power goes. */
+  streams: ByteStream[];
+}
+
+/** Both ends of a new link; a test gives back what stands in their place. */
+export type Wrap = (ends: [dialled: ByteStream, accepted: ByteStream], address: string) => void;
+
+export interface SitesOptions {
+  readonly seed?: number;
+  readonly volumes?: readonly VolumeEntry[];
+  readonly journal?: JournalSizes;
+  /** How long each sync of a disk takes; a microtask unless told. */
+  readonly syncMs?: number;
+}
+
+export class Sites {
+  readonly clock = new SimulatedClock();
+  readonly volumes: readonly VolumeEntry[];
+  /** What hosts were told is written, whoever took it. */
+  readonly model: VolumesModel;
+  /** Stands between the ends of every new link. */
+  wrap: Wrap | undefined;
+  /** Addresses that nobody answers at. */
+  readonly away = new Set<string>();
+  private readonly machines = new Map<string, Machine>();
+  private readonly random;
+  private readonly seed: number;
+  private readonly journal: JournalSizes;
+  private readonly syncMs: number;
+
+  constructor({ seed = 1, volumes, journal, syncMs = 0 }: SitesOptions = {}) {
+    this.seed = seed;
+    this.random = seededRandom(seed);
+    this.volumes = volumes ?? TWO_VOLUMES;
+    this.journal = journal ?? SMALL_JOURNAL;
+    this.syncMs = syncMs;
+    this.model = VolumesModel.blank(this.volumes, this.journal);
+  }
+
+  machine(folder: string): Machine {
+    const known = this.machines.get(folder);
+    if (known) return known;
+    const { syncMs, clock, seed } = this;
+    const defer = (action: () => void) => void clock.after(syncMs, action);
+    const disk = new SimulatedDisk(syncMs > 0 ? { seed, defer } : { seed });
+    const machine: Machine = { disk, node: undefined, streams: [] };
+    this.machines.set(folder, machine);
+    return machine;
+  }
+
+  environment(folder: string) {
+    return { files: this.machine(folder).disk, clock: this.clock, random: this.random };
+  }
+
+  /** Makes a set and opens it. */
+  async create(folder: string, volumes = this.volumes): Promise<StorageNode> {
+    const set = { name: folder.slice(1), volumes, journal: this.journal };
+    await this.drive(makeSetFolder(this.environment(folder), folder, set));
+    return this.open(folder);
+  }
+
+  /** The node of a set, opened when it is not. */
+  async open(folder: string, options: Partial<NodeOptions> = {}): Promise<StorageNode> {
+    const machine = this.machine(folder);
+    machine.node ??= await this.drive(
+      StorageNode.open(this.environment(folder), folder, {
+        lockWaitMs: 0,
+        pid: 1,
+        roomWaitMs: 0,
+        connector: { dial: (address) => this.dial(folder, address) },
+        address: folder,
+        eager: true,
+        ...options,
+      }),
+    );
+    return machine.node;
+  }
+
+  async close(folder: string): Promise<void> {
+    const machine = this.machine(folder);
+    const { node } = machine;
+    machine.node = undefined;
+    if (node) await this.drive(node.close());
+  }
+
+  async closeAll(): Promise<void> {
+    for (const folder of this.machines.keys()) await this.close(folder);
+  }
+
+  /** The power of one site goes; `survival` says what of the unsynced is found afterwards. */
+  async crash(folder: string, survival: Survival = 'lose'): Promise<void> {
+    const machine = this.machine(folder);
+    const { node } = machine;
+    machine.disk.crash();
+    machine.node = undefined;
+    for (const stream of machine.streams.splice(0)) stream.destroy(new Error('the power is gone'));
+    await node?.disconnect().catch(() => undefined);
+    machine.disk = machine.disk.survivors(survival, this.seed);
+  }
+
+  /** Cuts every link of a site, which stays up. */
+  cutLinks(folder: string): void {
+    for (const stream of this.machine(folder).streams.splice(0)) {
+      stream.destroy(new Error('the test cut the link'));
+    }
+  }
+
+  /** Waits for `work` while simulated time goes on. */
+  async drive<T>(work: Promise<T>): Promise<T> {
+    let settled = false;
+    const done = () => {
+      settled = true;
+    };
+    work.then(done, done);
+    await this.clock.run(() => settled);
+    return work;
+  }
+
+  /** What `work` was refused with. */
+  async refusal(work: Promise<unknown>): Promise<RcopyError> {
+    let failure: unknown;
+    try {
+      await this.drive(work);
+    } catch (error) {
+      failure = error;
+    }
+    if (failure instanceof RcopyError) return failure;
+    throw new Error(`not refused, or not in order: ${String(failure)}`);
+  }
+
+  /** Lets A have a pair with C, the first copy done. */
+  async paired(): Promise<{ a: StorageNode; c: StorageNode }> {
+    const a = await this.create(A);
+    const c = await this.create(C);
+    await this.drive(a.createPair({ secondary: C }));
+    await this.replicate(A);
+    return { a, c };
+  }
+
+  async replicate(folder: string): Promise<void> {
+    const node = await this.open(folder);
+    await this.drive(node.replicate({ timeoutMs: 60_000, maxRate: undefined }));
+  }
+
+  async migrate(detach = false, from = A, to = B) {
+    const target = await this.open(to);
+    return this.drive(target.migrate({ ...MIGRATE, from, detach }));
+  }
+
+  /** Hosts do these to a set, one behind the other; the model follows, numbers are checked. */
+  async write(folder: string, ...changes: readonly Change[]): Promise<void> {
+    const { set } = await this.open(folder);
+    for (const change of changes) {
+      const expected = this.model.apply(change);
+      const sequence = await this.drive(performOn(set, change));
+      if (sequence !== expected) throw new Error(`number ${sequence}, expected ${expected}`);
+    }
+  }
+
+  async flush(folder: string): Promise<void> {
+    const [device] = (await this.open(folder)).set.volumes;
+    if (device) await this.drive(submitAndWait(device, { kind: 'flush' }));
+  }
+
+  /** Where a set's contents differ from the model at the number that it stands at. */
+  async differs(folder: string): Promise<string | undefined> {
+    const { set } = await this.open(folder);
+    return difference(await this.contents(folder), this.model.after(set.newest) ?? []);
+  }
+
+  /** Everything that a set holds, absent blocks fetched. */
+  async contents(folder: string): Promise<Buffer[]> {
+    const { set } = await this.open(folder);
+    const found: Buffer[] = [];
+    for (const [index, { sizeBytes }] of set.file.volumes.entries()) {
+      found.push(await this.drive(set.contents.read(index, 0, sizeBytes)));
+    }
+    return found;
+  }
+
+  /** A link as `from` dials it. */
+  async dial(from: string, address: string): Promise<ByteStream> {
+    const node = this.away.has(address) ? undefined : this.machines.get(address)?.node;
+    if (!node) throw new RcopyError('E_UNREACHABLE', `nobody answers at ${address}`);
+    const names = { names: [from, address] as const, chunkBytesMax: 16 * 1024 };
+    const ends = memoryStreamPair(this.clock, this.random, names);
+    this.wrap?.(ends, address);
+    this.machine(from).streams.push(ends[0]);
+    this.machine(address).streams.push(ends[1]);
+    node.acceptLink(ends[1]);
+    return ends[0];
+  }
+}
+
+export const MIGRATE = {
+  from: A,
+  mode: 'drain',
+  copy: 'post',
+  maxRate: undefined,
+  detach: false,
+} as const;
+
+export const REPLICATE = { timeoutMs: 60_000, maxRate: undefined } as const;
+
+/** Does it to the set; resolves with the number in its answer. */
+export async function performOn(set: StorageNode['set'], change: Change): Promise<number> {
+  await ensureEpoch(set);
+  if (change.kind === 'mark') return set.mark(change.name);
+  const device = set.volumes[change.volume];
+  if (!device) throw new Error('no such volume');
+  const completion = await submitAndWait(device, requestOf(change));
+  return completion.ok ? (completion.sequence ?? 0) : 0;
+}
