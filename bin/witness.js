@@ -9,7 +9,7 @@
  * A message is a line of words, some with bytes right behind it:
  *
  *     volume NAME BYTES                          a volume of zeroes
- *     image SET FIRST LAST NAME PATH             an image file was imported; PATH is the line's rest
+ *     image SET FIRST LAST NAME PATH             an image was imported; PATH is the line's rest
  *     write SET NUMBER NAME OFFSET LENGTH        LENGTH bytes follow
  *     zeroes SET NUMBER NAME OFFSET LENGTH
  *     mark SET NUMBER

@@ -1,4 +1,4 @@
-/** `rcopy demo`: the whole story in a scratch folder, live, with the proof at the end. */
+/** The command `rcopy demo`: the whole story in a scratch folder, live, proved at the end. */
 import { join } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import type { DemoAnswer } from '../src/cli/demo/answer.ts';

@@ -1,4 +1,4 @@
-/** `migrate --max-rate` holds the contents that the target fetches to that rate. */
+/** The rate of a migration (`--max-rate`) holds back the contents that the target fetches. */
 import { expect, test } from '@jest/globals';
 import { MIB } from '../../src/base/limits.ts';
 import { StoryWorld } from '../story/world.ts';

@@ -101,8 +101,8 @@ function fileSystemProof({ fsck, fileSystem }: Evidence): Proof {
   const proof = { name: 'file-system', claim } as const;
   if (!fileSystem) return { ...proof, ok: null, detail: 'skipped: mke2fs is not here' };
   if (!fsck) return { ...proof, ok: null, detail: 'skipped: e2fsck is not here' };
+  const found = /(\d+)\/\d+ files .*, (\d+)\/(\d+) blocks/.exec(fsck.output);
   const last = fsck.output.split('\n').at(-1) ?? '';
-  const found = /(\d+)\/\d+ files .*, (\d+)\/(\d+) blocks/.exec(last);
   const detail = found ? `${found[1]} inodes, ${found[2]} of ${found[3]} blocks in use` : last;
   return { ...proof, ok: fsck.exitCode === 0, detail };
 }

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { RcopyError, fileError } from '../../base/errors.ts';
 import type { Environment } from '../../sys/environment.ts';
 
+/** What a shell calls it: 128 and the signal's number. */
+const HANGUP_EXIT_CODE = 129;
+
 export interface Scratch {
   readonly folder: string;
   readonly kept: boolean;
@@ -33,5 +36,7 @@ export function openScratch(environment: Environment, keep: string | undefined):
   const close = (): void => files.remove(folder, 'DEMO:REMOVE');
   // Whatever still runs when the process is stopped may write a last time.
   process.once('exit', close);
+  // The terminal is gone: nobody is left to see the rest.
+  process.once('SIGHUP', () => process.exit(HANGUP_EXIT_CODE));
   return { folder, kept: false, close };
 }

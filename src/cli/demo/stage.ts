@@ -146,7 +146,8 @@ class LiveStage implements Stage {
   private frame(scene: () => Scene): void {
     if (this.closed) return;
     const { screenPaint: paint, tick, drawn } = this;
-    const lines = [`${paint.accent(TURNING[tick % TURNING.length] ?? '')} ${this.text}`];
+    const words = this.text.slice(0, process.stderr.columns - 3);
+    const lines = [`${paint.accent(TURNING[tick % TURNING.length] ?? '')} ${words}`];
     if (roomForPicture()) lines.push('', ...pictureOf(scene(), tick, paint));
     const body = lines.map((line) => `${line}${CLEAR_LINE_END}\n`).join('');
     process.stderr.write(`${up(drawn)}${body}${CLEAR_BELOW}`);

@@ -27,7 +27,7 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 
 function facts(answer: DemoAnswer): string[][] {
   const { host, firstCopy, migration, imported, volumeBytes, bothSentMs } = answer;
-  const { nextSequence, journalCursor, copiedBytes } = migration;
+  const { nextSequence, journalCursor, copiedBytes, switchPauseMs } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
   return [
@@ -48,7 +48,8 @@ function facts(answer: DemoAnswer): string[][] {
     [
       'switch',
       `the host waited ${formatDuration(host.pauseMs)} once ` +
-        `(at other times up to ${formatDuration(host.slowestMs)})`,
+        `(else up to ${formatDuration(host.slowestMs)}); ` +
+        `the sets took ${formatDuration(switchPauseMs)}`,
     ],
     [
       'handover',

@@ -1,0 +1,312 @@
+/**
+ * The demo as a user runs it, and the parts that its proof stands on: a witness that objects when
+ * there is something to object to, and a picture that says what is so.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { DemoAnswer, Proof } from '../../src/cli/demo/answer.ts';
+import { changesBetween, makeImages } from '../../src/cli/demo/images.ts';
+import { PICTURE_COLUMNS, PICTURE_LINES, pictureOf } from '../../src/cli/demo/picture.ts';
+import type { Scene } from '../../src/cli/demo/picture.ts';
+import { playDemo } from '../../src/cli/demo/play.ts';
+import { demoView } from '../../src/cli/demo/view.ts';
+import { plainPaint } from '../../src/cli/paint.ts';
+import { Site } from '../../src/control/site.ts';
+import { nodeEnvironment } from '../../src/sys/node-environment.ts';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const witnessProgram = join(root, 'bin', 'witness.js');
+let folder = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'rcopy-demo-test-'));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Program {
+  readonly words: readonly string[];
+  readonly input?: Buffer | undefined;
+  /** Where it makes its scratch folder. */
+  readonly temporary?: string | undefined;
+  /** Called with each piece of its stdout. */
+  readonly watch?: ((child: { kill(signal: 'SIGINT'): unknown }, text: string) => void) | undefined;
+}
+
+function run({ words, input, temporary, watch }: Program): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const environment = { ...process.env, TMPDIR: temporary ?? tmpdir() };
+    const child = spawn(process.execPath, words, { cwd: root, env: environment });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString();
+      watch?.(child, stdout);
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+  });
+}
+
+function expectProved(answer: DemoAnswer): void {
+  const failed = answer.proof.filter(({ ok }) => ok === false);
+  expect(failed).toEqual([]);
+  expect(answer.proved).toBe(true);
+}
+
+function proofNamed(answer: DemoAnswer, name: Proof['name']): Proof | undefined {
+  return answer.proof.find((proof) => proof.name === name);
+}
+
+describe('rcopy demo', () => {
+  test('proves its story, and leaves nothing behind', async () => {
+    const words = ['bin/run.js', 'demo', '--json', '--seconds', '3'];
+    const { code, stdout, stderr } = await run({ words, temporary: folder });
+    expect(stderr).toBe('');
+    const answer = JSON.parse(stdout) as DemoAnswer;
+    expectProved(answer);
+    expect(code).toBe(0);
+    expect(readdirSync(folder)).toEqual([]);
+
+    const { migration, witness, firstCopy, host } = answer;
+    const [tokyo, osaka] = witness.report.numbers;
+    expect(tokyo).toEqual({ set: 'tokyo', first: 1, last: migration.nextSequence - 1 });
+    expect(osaka?.first).toBe(migration.nextSequence);
+    expect(osaka?.last).toBe(answer.restoredSequence);
+    expect(migration.journalCursor).toBeLessThan(migration.nextSequence);
+    expect(firstCopy).toMatchObject({ copies: 1 });
+    expect(firstCopy.copiedBytes).toBeLessThan(answer.volumeBytes / 2);
+    expect(host.writes).toBeGreaterThan(50);
+    for (const { referenceSha256, imageSha256 } of witness.images) {
+      expect(imageSha256).toBe(referenceSha256);
+    }
+  });
+
+  test('plays without mke2fs as well, and says what it skipped', async () => {
+    const keep = join(folder, 'kept');
+    const told: string[] = [];
+    const site = new Site(nodeEnvironment, { lockWaitMs: 0 });
+    const answer = await playDemo({
+      environment: nodeEnvironment,
+      keep,
+      seconds: 1,
+      witnessProgram,
+      run: () => Promise.resolve(undefined),
+      withSite: async (action) => {
+        try {
+          return await action(site);
+        } finally {
+          await site.close();
+        }
+      },
+      print: (line) => told.push(line),
+      paint: plainPaint,
+      screenPaint: undefined,
+    });
+    expectProved(answer);
+    expect(proofNamed(answer, 'file-system')).toMatchObject({
+      ok: null,
+      detail: 'skipped: mke2fs is not here',
+    });
+    expect(told).toContainEqual(expect.stringMatching(/^✓ the switch: osaka is B and numbers on/));
+    expect(readdirSync(keep)).toEqual(expect.arrayContaining(['kyoto', 'osaka', 'tokyo']));
+    const shown = demoView(answer, plainPaint).join('\n');
+    expect(shown).toContain('– e2fsck finds nothing on kyoto');
+    expect(shown).toContain(`Kept in ${keep}.`);
+  });
+
+  test('takes its folder away when it is stopped', async () => {
+    let asked = false;
+    const { code, stderr } = await run({
+      words: ['bin/run.js', 'demo'],
+      temporary: folder,
+      watch: (child, stdout) => {
+        if (asked || !stdout.includes('first copy')) return;
+        asked = true;
+        child.kill('SIGINT');
+      },
+    });
+    expect(stderr).toContain('stopped by SIGINT');
+    expect(code).toBe(130);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('does not play over what somebody has', async () => {
+    writeFileSync(join(folder, 'mine'), 'mine');
+    const { code, stderr } = await run({ words: ['bin/run.js', 'demo', '--keep', folder] });
+    expect(stderr).toContain('is not empty');
+    expect(code).toBe(5);
+    expect(readdirSync(folder)).toEqual(['mine']);
+  });
+});
+
+const IMAGE_BYTES = 3 * 1024 * 1024 + 512;
+
+interface Testimony extends Ended {
+  /** Its answers, one a line. */
+  readonly answers: readonly Record<string, unknown>[];
+}
+
+/** Tells the witness about an image and what it must hold; `messages` go in between. */
+async function testify(image: Buffer, messages: readonly (string | Buffer)[]): Promise<Testimony> {
+  const path = join(folder, 'an image.img');
+  writeFileSync(path, image);
+  const parts = [`volume db ${IMAGE_BYTES}\n`, ...messages, `compare db ${path}\nreport\n`];
+  const input = Buffer.concat(parts.map((part) => Buffer.from(part)));
+  const ended = await run({ words: [witnessProgram, folder], input });
+  const lines = ended.stdout.split('\n').filter((line) => line !== '');
+  return { ...ended, answers: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+describe('the witness', () => {
+  const messages = [
+    'write tokyo 1 db 5 5\nhello',
+    'write tokyo 2 db 3145700 12\n',
+    Buffer.from([0, 10, 13, 255, 0, 10, 1, 2, 3, 4, 5, 6]),
+    'read db 6 3\nell',
+    'zeroes osaka 3 db 7 2\n',
+    'mark osaka 4\n',
+  ];
+  const expected = Buffer.alloc(IMAGE_BYTES);
+  expected.write('he\0\0o', 5);
+  expected.set([0, 10, 13, 255, 0, 10, 1, 2, 3, 4, 5, 6], 3_145_700);
+
+  test('is content with an image that is as it was told', async () => {
+    const { code, answers } = await testify(expected, messages);
+    expect(code).toBe(0);
+    expect(answers).toMatchObject([
+      { volume: 'db', equal: true, differsAt: null },
+      { content: true, problems: [], acknowledged: 4, reads: 1 },
+    ]);
+    expect(answers[0]?.['imageSha256']).toBe(answers[0]?.['referenceSha256']);
+    expect(answers[1]?.['numbers']).toEqual([
+      { set: 'tokyo', first: 1, last: 2 },
+      { set: 'osaka', first: 3, last: 4 },
+    ]);
+  });
+
+  test.each([0, 7, 1_048_576, IMAGE_BYTES - 1])('sees one wrong byte, at %i', async (offset) => {
+    const wrong = Buffer.from(expected);
+    wrong.writeUInt8((wrong[offset] ?? 0) ^ 1, offset);
+    const { code, answers } = await testify(wrong, messages);
+    expect(code).toBe(1);
+    expect(answers).toMatchObject([{ equal: false, differsAt: offset }, { content: false }]);
+    expect(answers[0]?.['imageSha256']).not.toBe(answers[0]?.['referenceSha256']);
+  });
+
+  test('sees an image that ends early', async () => {
+    const { code, answers } = await testify(expected.subarray(0, IMAGE_BYTES - 512), messages);
+    expect(code).toBe(1);
+    expect(answers).toMatchObject([{ equal: false, differsAt: IMAGE_BYTES - 512 }, {}]);
+  });
+
+  test.each([
+    ['a number left out', 'mark osaka 6\n', 'osaka gave 6 to 6 where 5 comes next'],
+    ['a number given twice', 'mark tokyo 4\n', 'tokyo gave 4 to 4 where 5 comes next'],
+    [
+      'a wrong read',
+      'read db 5 2\nhe'.replace('he', 'ha'),
+      'a read of 2 bytes at 5 of db was wrong',
+    ],
+  ])('sees %s', async (_what, message, problem) => {
+    const { code, answers } = await testify(expected, [...messages, message]);
+    expect(code).toBe(1);
+    expect(answers[1]).toMatchObject({ content: false, problems: [problem] });
+  });
+
+  test.each(['write tokyo 1 db 0 9\nshort', 'write tokyo 1 db 3145728 513\n', 'hum\n'])(
+    'does not guess at %j',
+    async (message) => {
+      const { code, stderr } = await run({
+        words: [witnessProgram, folder],
+        input: Buffer.from(`volume db ${IMAGE_BYTES}\n${message}`),
+      });
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^witness: /);
+    },
+  );
+});
+
+describe('the images', () => {
+  test('differ in what is listed, and nowhere else', async () => {
+    const { files } = nodeEnvironment;
+    const images = await makeImages(files, folder, () => Promise.resolve(undefined));
+    const changes = changesBetween(files, images);
+    const first = readFileSync(images.first);
+    const later = readFileSync(images.later);
+    expect(changes.length).toBeGreaterThan(10);
+    for (const { offset, length } of changes) {
+      expect(length).toBeGreaterThan(0);
+      later.copy(first, offset, offset, offset + length);
+    }
+    expect(first.equals(later)).toBe(true);
+  });
+});
+
+describe('the picture', () => {
+  const scene: Scene = {
+    host: { writes: 1204, bytes: 64_000_000, at: 'b' },
+    a: { title: 'A tokyo', role: 'sealed', epoch: 1, label: 'newest', number: 838, alive: false },
+    b: { title: 'B osaka', role: 'primary', epoch: 2, label: 'newest', number: 960, alive: true },
+    c: {
+      title: 'C kyoto',
+      role: 'secondary',
+      epoch: 1,
+      label: 'restored',
+      number: 812,
+      alive: true,
+    },
+    fetching: { doneBytes: 12, totalBytes: 100 },
+    sendingA: 26,
+    sendingB: 0,
+  };
+
+  test('shows the host at B, and two senders', () => {
+    expect(pictureOf(scene, 3, plainPaint)).toEqual([
+      '                           ┌─ host ───────────────┐',
+      '                           │ writes         1,204 │ 61 MiB',
+      '                           └──────────┬───────────┘',
+      '                                      └──●─────────────────────┐',
+      '                                                               ▼',
+      '  ┌─ A tokyo ────────────┐                          ┌─ B osaka ────────────┐',
+      '  │ sealed       epoch 1 │ ───●───────────────────▶ │ primary      epoch 2 │',
+      '  │ newest           838 │ ━━─────────────────  12% │ newest           960 │',
+      '  └──────────┬───────────┘                          └──────────┬───────────┘',
+      '             │ 26 to send                             all sent │',
+      '             └─●─────────────────┐         ┌───────────────────┘',
+      '                                 ▼         ▼',
+      '                           ┌─ C kyoto ────────────┐',
+      '                           │ secondary    epoch 1 │',
+      '                           │ restored         812 │',
+      '                           └──────────────────────┘',
+    ]);
+  });
+
+  test('stays within its place at every moment', () => {
+    for (const at of ['a', 'b', 'held', 'nobody'] as const) {
+      for (let tick = 0; tick < 60; tick += 1) {
+        const lines = pictureOf({ ...scene, host: { ...scene.host, at } }, tick, plainPaint);
+        expect(lines).toHaveLength(PICTURE_LINES);
+        const widest = Math.max(...lines.map((line) => Array.from(line).length));
+        expect(widest).toBeLessThanOrEqual(PICTURE_COLUMNS);
+      }
+    }
+  });
+});
