@@ -194,7 +194,7 @@ export class ImageSet {
           resolve();
         } catch (error) {
           stop();
-          reject(error as Error);
+          reject(fileError('waiting', this.folder, error));
         }
       };
       const stop = this.onChange(look);
