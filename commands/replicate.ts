@@ -25,6 +25,8 @@ export default class Replicate extends SetCommand {
     'max-rate': rateFlag({ description: 'bytes a second; as fast as it goes by default' }),
   };
 
+  protected override readonly stoppedHint = 'the same command goes on from here';
+
   async run(): Promise<ReplicateAnswer> {
     const { args, flags } = await this.parse(Replicate);
     const limits = { timeoutMs: flags.timeout, maxRate: flags['max-rate'] };

@@ -96,8 +96,10 @@ export default class Status extends SetCommand {
         await Promise.race([nodeClock.sleep(WATCH_INTERVAL_MS), signals.stopped]);
       }
     } catch (error) {
-      if (error instanceof StoppedBySignal) this.exit(SIGNAL_EXIT_CODES[error.signal]);
-      throw error;
+      if (!(error instanceof StoppedBySignal)) throw error;
+      // The terminal has shown ^C at the start of a line.
+      if (process.stdout.isTTY) process.stdout.write('\n');
+      return this.exit(SIGNAL_EXIT_CODES[error.signal]);
     } finally {
       signals.release();
     }

@@ -1,5 +1,6 @@
 /** `rcopy migrate`: the primary moves to new storage while its pair goes on. */
 import * as Flags from '@oclif/core/flags';
+import { RcopyError, isRcopyError } from '../../src/base/errors.ts';
 import type { MigrateAnswer, PrecheckAnswer } from '../../src/node/answers.ts';
 import type { MigrateRequest } from '../../src/node/requests.ts';
 import { SetCommand } from '../../src/cli/command.ts';
@@ -18,7 +19,7 @@ export default class Migrate extends SetCommand {
   static override examples = [
     {
       description: 'Look first at whether it could start',
-      command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --dry-run',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --dry-run',
     },
     {
       description: 'Move to a new set, which is made on the way',
@@ -59,6 +60,8 @@ export default class Migrate extends SetCommand {
     }),
   };
 
+  protected override readonly stoppedHint = 'the same command goes on from here';
+
   async run(): Promise<MigrateAnswer | PrecheckAnswer> {
     const { args, flags } = await this.parse(Migrate);
     const { from, to } = args;
@@ -87,9 +90,16 @@ export default class Migrate extends SetCommand {
     to: string,
     request: MigrateRequest,
   ): Promise<PrecheckAnswer> {
-    const answer = await this.withSite(lockWaitMs, async (site) =>
-      (await site.open(to)).checkMigration(request),
-    );
+    const answer = await this.withSite(lockWaitMs, async (site) => {
+      const node = await site.open(to).catch((error: unknown) => {
+        if (!isRcopyError(error, 'E_NOT_FOUND')) throw error;
+        throw new RcopyError('E_NOT_FOUND', error.message, {
+          cause: error,
+          hint: 'a dry run makes nothing, not even with --create: make TO with `rcopy create`',
+        });
+      });
+      return node.checkMigration(request);
+    });
     this.print(prechecksView(answer, await this.paint()));
     if (answer.ready) return answer;
     throw new FailedCheck('E_STATE', 'the migration cannot start now', answer);

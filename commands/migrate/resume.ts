@@ -18,6 +18,8 @@ export default class MigrateResume extends SetCommand {
     'max-rate': rateFlag({ description: 'bytes a second that are copied' }),
   };
 
+  protected override readonly stoppedHint = 'the same command goes on from here';
+
   async run(): Promise<MigrateAnswer> {
     const { args, flags } = await this.parse(MigrateResume);
     const answer = await this.withSite(flags['lock-wait'], (site) =>

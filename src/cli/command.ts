@@ -92,6 +92,9 @@ export abstract class RcopyCommand extends Command {
 
 /** A command that opens image sets. */
 export abstract class SetCommand extends RcopyCommand {
+  /** What somebody who stopped the command in the middle can do next. */
+  protected readonly stoppedHint: string | undefined = undefined;
+
   static override baseFlags = {
     ...RcopyCommand.baseFlags,
     'lock-wait': durationFlag({
@@ -117,7 +120,8 @@ export abstract class SetCommand extends RcopyCommand {
         result = await Promise.race([action(site), signals.stopped]);
       } catch (error) {
         await this.closeAfter(error, site);
-        throw error;
+        if (!(error instanceof StoppedBySignal)) throw error;
+        throw new StoppedBySignal(error.signal, this.stoppedHint);
       }
       await site.close();
       return result;

@@ -19,8 +19,8 @@ export type StopSignal = keyof typeof SIGNAL_EXIT_CODES;
 export class StoppedBySignal extends RcopyError {
   readonly signal: StopSignal;
 
-  constructor(signal: StopSignal) {
-    super('E_STOPPED', `stopped by ${signal}: everything acknowledged is safe`);
+  constructor(signal: StopSignal, hint?: string) {
+    super('E_STOPPED', `stopped by ${signal}: everything acknowledged is safe`, { hint });
     this.signal = signal;
   }
 }

@@ -43,12 +43,13 @@ export async function loadPaint(): Promise<Paint> {
   // Somebody who redirects stdout but reads stderr in colours has a terminal of at least 16.
   const level = supportsColor === false ? 1 : supportsColor.level;
   const chalk = new Chalk({ level });
+  // One text each: as it is, chalk would also take in the index that `map` hands on.
   return {
-    strong: chalk.bold,
-    faint: chalk.dim,
-    good: chalk.green,
-    warning: chalk.yellow,
-    bad: chalk.red,
-    accent: chalk.cyan,
+    strong: (text) => chalk.bold(text),
+    faint: (text) => chalk.dim(text),
+    good: (text) => chalk.green(text),
+    warning: (text) => chalk.yellow(text),
+    bad: (text) => chalk.red(text),
+    accent: (text) => chalk.cyan(text),
   };
 }

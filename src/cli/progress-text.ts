@@ -58,8 +58,8 @@ export function progressText(
   const share = Math.min(1, doneBytes / totalBytes);
   const percent = `${Math.floor(share * 100)}%`.padStart(5);
   const amount = `${formatSize(doneBytes)} of ${formatSize(totalBytes)}`;
-  const leftMs = ((totalBytes - doneBytes) * 1000) / (rate ?? 0);
-  const left = Number.isFinite(leftMs) ? [`${formatDuration(Math.max(1000, leftMs))} left`] : [];
+  const leftSeconds = Math.ceil(Math.max(1, (totalBytes - doneBytes) / (rate ?? 0)));
+  const left = Number.isFinite(leftSeconds) ? [`${formatDuration(leftSeconds * 1000)} left`] : [];
   const words = [`${step} ${bar(share, paint)}${percent}`, amount, ...speed, ...left];
   return fitted(words, width);
 }

@@ -57,7 +57,7 @@ export function statusLines(entries: readonly StatusEntry[], paint: Paint): stri
   return columns(
     entries.map(({ set, status, error }) =>
       status === undefined
-        ? [paint.bad('○ unknown'), paint.strong(set), failureOf(error, '').message]
+        ? [paint.bad('○ unknown'), paint.strong(set), '-', failureOf(error, '').message]
         : statusRow(status, paint),
     ),
   );

@@ -1,8 +1,10 @@
 // What people see, as golden text: calm, aligned, and true.
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
 import { migrateView, migrationView, prechecksView } from '../../src/cli/migrate-view.ts';
-import { plainPaint } from '../../src/cli/paint.ts';
+import { loadPaint, plainPaint } from '../../src/cli/paint.ts';
+import type { Paint } from '../../src/cli/paint.ts';
 import { healthOfAll, statusLines, statusView } from '../../src/cli/status-view.ts';
 import { compareView, verifyView } from '../../src/cli/verify-view.ts';
 import { createView, pairView, replicateView, writeView } from '../../src/cli/views.ts';
@@ -149,9 +151,9 @@ describe('status', () => {
     ];
     const facts = 'lag 4 entries, 16 KiB, 2.5 s, link up, usable, journal 3%';
     expect(statusLines(entries, plainPaint)).toEqual([
-      `◐ behind   tokyo   primary, paired             ${facts}  rcopy replicate /sets/tokyo`,
-      '● healthy  kyoto   primary, simplex            journal 3%',
-      '○ unknown  ./nara  /sets/nara is no image set',
+      `◐ behind   tokyo   primary, paired   ${facts}  rcopy replicate /sets/tokyo`,
+      '● healthy  kyoto   primary, simplex  journal 3%',
+      '○ unknown  ./nara  -                 /sets/nara is no image set',
     ]);
     expect(healthOfAll(entries)).toEqual({
       result: {
@@ -360,4 +362,29 @@ describe('short answers', () => {
       '  sent 1 record, 4 KiB, in 250 ms',
     ]);
   });
+});
+
+test('colours change nothing but colours', async () => {
+  const findings = [{ file: 'f', offset: 1, problem: 'p' }];
+  const created = {
+    changed: true,
+    set: { id: '0', name: 'tokyo', path: '/sets/tokyo' },
+    volumes: paired.volumes,
+    journal: { capacityBytes: GIB },
+  };
+  const checks = [{ name: 'pair', ok: false, detail: 'no pair' }];
+  const all = (paint: Paint): string[] => [
+    ...statusView(paired, paint, NOW),
+    ...statusLines([{ set: 'tokyo', status: paired }], paint),
+    ...createView(created, './tokyo', paint),
+    ...prechecksView({ ready: false, checks }, paint),
+    ...verifyView(
+      { ok: false, set: 's', recordsChecked: 1, bytesChecked: 1, findings },
+      's',
+      paint,
+    ),
+  ];
+  const painted = all(await loadPaint());
+  expect(painted.join('\n')).toContain('\u001B[');
+  expect(painted.map((line) => stripVTControlCharacters(line).trimEnd())).toEqual(all(plainPaint));
 });

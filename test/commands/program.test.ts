@@ -212,7 +212,9 @@ describe('stopping', () => {
     await holding(sending, at('receiver'));
     await sleep(700);
     sending.child.kill('SIGINT');
-    expect(await sending.outcome).toMatchObject({ code: 130, stdout: '' });
+    const ended = await sending.outcome;
+    expect(ended).toMatchObject({ code: 130, stdout: '' });
+    expect(ended.stderr).toMatch(/\nhint: {2}the same command goes on from here\n$/);
     const stopped = await rcopyJson<StatusAnswer>('status', at('sender'));
     expect(stopped.pair).toMatchObject({ state: 'copying', usable: false });
     expect(await rcopyJson('replicate', at('sender'))).toMatchObject({
