@@ -8,6 +8,12 @@ import { MAP_PAGE_BLOCKS, MAP_PAGE_BYTES, mapPages } from '../format/map.ts';
 
 const NONE = Buffer.alloc(MAP_PAGE_BYTES);
 const ALL = Buffer.alloc(MAP_PAGE_BYTES, 0xff);
+/** How many bits are set in each byte. */
+const BITS_SET = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let count = 0;
+  for (let rest = byte; rest > 0; rest &= rest - 1) count += 1;
+  return count;
+});
 
 export class BlockMap {
   readonly blocks: number;
@@ -71,15 +77,15 @@ export class BlockMap {
 
   /** The first block from `from` on, below `end`, whose state is `set`; `end` when there is none. */
   next(from: number, end: number, set: boolean): number {
-    const skip = set ? NONE : ALL;
+    const skippedPage = set ? NONE : ALL;
+    const skippedByte = set ? 0 : 0xff;
     for (let block = from; block < end;) {
-      if (this.page(block) === skip) {
-        block = (Math.floor(block / MAP_PAGE_BLOCKS) + 1) * MAP_PAGE_BLOCKS;
-      } else if (this.has(block) === set) {
-        return block;
-      } else {
-        block += 1;
-      }
+      const page = this.page(block);
+      const bit = block % MAP_PAGE_BLOCKS;
+      if (page === skippedPage) block += MAP_PAGE_BLOCKS - bit;
+      else if ((bit & 7) === 0 && page[bit >>> 3] === skippedByte) block += 8;
+      else if (this.has(block) === set) return block;
+      else block += 1;
     }
     return end;
   }
@@ -102,18 +108,12 @@ export class BlockMap {
     return Buffer.from(this.pages[index] ?? NONE);
   }
 
-  /** Takes a page as it came from disk. */
+  /** Takes a page as it came from disk into a new map. */
   load(index: number, bytes: Buffer): void {
     assert(bytes.length === MAP_PAGE_BYTES, 'a map page has its size');
-    const first = index * MAP_PAGE_BLOCKS;
-    this.pages[index] = bytes.equals(NONE) ? NONE : Buffer.from(bytes);
-    const last = Math.min(first + MAP_PAGE_BLOCKS, this.blocks);
-    for (let block = this.next(first, last, true); block < last;) {
-      const gap = this.next(block, last, false);
-      this.setBlocks += gap - block;
-      block = this.next(gap, last, true);
-    }
-    if (bytes.equals(ALL)) this.pages[index] = ALL;
+    if (bytes.equals(NONE)) return; // as it is
+    this.pages[index] = bytes.equals(ALL) ? ALL : Buffer.from(bytes);
+    for (const byte of bytes) this.setBlocks += BITS_SET[byte] ?? 0;
   }
 
   private page(block: number): Buffer {

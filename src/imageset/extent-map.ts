@@ -13,11 +13,19 @@ export interface ContentExtent {
   readonly mayFree: boolean;
 }
 
+/** About what one extent costs in memory beside its payload (R9). */
+const EXTENT_BYTES = 128;
+
 export class ExtentMap {
   /** Sorted by start; disjoint. */
   readonly extents: ContentExtent[] = [];
   /** Payload bytes that the extents refer to. */
   dataBytes = 0;
+
+  /** Payload bytes and what it costs to keep track of them. */
+  get heldBytes(): number {
+    return this.dataBytes + this.extents.length * EXTENT_BYTES;
+  }
 
   /** Puts `data` (or zeroes, when undefined) at `start`. */
   insert(start: number, length: number, data: Uint8Array | undefined, mayFree: boolean): void {

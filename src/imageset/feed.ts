@@ -50,7 +50,8 @@ export class Feed {
     if (!run) return { state: 'caught-up' };
     const reader = this.openReader(run);
     for (;;) {
-      if (this.overlay.heldBytes >= this.budgetBytes) return { state: 'full' };
+      const more = reader.sequence <= run.durable;
+      if (more && this.overlay.heldBytes >= this.budgetBytes) return { state: 'full' };
       if (!this.pullRequest(run, reader)) break;
     }
     const next = reader.ended ? successor(this.journal, run) : undefined;

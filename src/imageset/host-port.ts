@@ -227,7 +227,7 @@ export class HostPort {
       return false;
     }
     const payloads = payloadLengths(request, journal.sizes.recordPayloadBytesMax);
-    const full = contents.overlay.dataBytes >= OVERLAY_BYTES;
+    const full = contents.overlay.heldBytes >= OVERLAY_BYTES;
     if (full || !journal.admits(run, payloads, 'host')) {
       this.writeBatch();
       this.set.wantRoom();
@@ -304,6 +304,12 @@ export class HostPort {
     if (request.kind === 'flush') return undefined;
     const { sizeBytes, name } = this.set.contents.image(volume);
     const { requestBytesMax } = this.set.journal.sizes;
+    if (request.kind === 'write' && bytesIn(request.data) !== request.length) {
+      return new RcopyError(
+        'E_RANGE',
+        `a write of ${request.length} bytes has another number of them`,
+      );
+    }
     if (request.kind === 'write' && request.length > requestBytesMax) {
       return new RcopyError(
         'E_RANGE',
@@ -332,6 +338,12 @@ export class HostPort {
     this.waitTimer = undefined;
     for (const { done } of this.waiting.splice(0)) done({ ok: false, error });
   }
+}
+
+function bytesIn(parts: readonly Uint8Array[]): number {
+  let sum = 0;
+  for (const part of parts) sum += part.length;
+  return sum;
 }
 
 function attempt(read: () => Buffer): Completion {

@@ -17,9 +17,9 @@ export class OverlayLayer {
     this.volumes = Array.from({ length: volumeCount }, () => new ExtentMap());
   }
 
-  get dataBytes(): number {
+  get heldBytes(): number {
     let sum = 0;
-    for (const volume of this.volumes) sum += volume.dataBytes;
+    for (const volume of this.volumes) sum += volume.heldBytes;
     return sum;
   }
 }
@@ -34,9 +34,9 @@ export class Overlay {
     this.current = new OverlayLayer(volumeCount);
   }
 
-  /** Payload bytes held in both layers. */
-  get dataBytes(): number {
-    return this.current.dataBytes + (this.frozen?.dataBytes ?? 0);
+  /** Memory held by both layers, about. */
+  get heldBytes(): number {
+    return this.current.heldBytes + (this.frozen?.heldBytes ?? 0);
   }
 
   /** Whether anything waits to be applied. */
@@ -49,9 +49,9 @@ export class Overlay {
     return this.frozen !== undefined;
   }
 
-  /** Payload bytes that the applier has not taken yet. */
+  /** Memory held by what the applier has not taken yet. */
   get waitingBytes(): number {
-    return this.current.dataBytes;
+    return this.current.heldBytes;
   }
 
   insert(

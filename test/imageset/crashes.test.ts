@@ -6,13 +6,13 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
+import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
 import { sweepCrashes } from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
   TWO_VOLUMES,
   VolumesModel,
-  difference,
   flush,
   makeSet,
   newWorld,
@@ -110,7 +110,7 @@ class Life implements Trial {
     const answers = changes.map(async (each) => {
       const expected = this.model.apply(each);
       const sequence = await perform(set, each, fua);
-      expect(sequence).toBe(expected);
+      assertSame(sequence, expected);
       this.answered = Math.max(this.answered, sequence);
       if (fua || each.kind === 'mark') this.floor = Math.max(this.floor, sequence);
     });
@@ -125,29 +125,28 @@ async function newDisk(): Promise<SimulatedDisk> {
 }
 
 /** The set after a crash: an exact prefix, not too short, that goes on where it ends. */
-async function checkRecovered(life: Life, disk: SimulatedDisk): Promise<void> {
+async function checkRecovered(life: Life, disk: SimulatedDisk, killed: boolean): Promise<void> {
   const set = await openSet(worldOn(disk));
   const { newest } = set;
-  expect(newest).toBeGreaterThanOrEqual(life.floor);
-  const expected = life.model.after(newest);
-  expect({ newest, ends: expected !== undefined }).toEqual({ newest, ends: true });
-  if (!expected) return;
-  expect(difference(await readAll(set), expected)).toBeUndefined();
+  assertAtLeast(newest, life.floor);
+  assertVolumes(await readAll(set), life.model.after(newest));
   await ensureEpoch(set);
   const model = life.model.from(newest);
   for (const more of [write(0, 777, 5000, 90), write(1, 0, 1, 91)]) {
-    expect(await perform(set, more)).toBe(model.apply(more));
+    assertSame(await perform(set, more), model.apply(more));
   }
-  expect(difference(await readAll(set), model.now)).toBeUndefined();
-  await flush(set);
-  const lost = await openSet(worldOn(disk.survivors('lose', 1)));
-  expect(lost.newest).toBe(model.newest);
-  expect(difference(await readAll(lost), model.now)).toBeUndefined();
+  assertVolumes(await readAll(set), model.now);
+  if (killed) {
+    await flush(set); // from here on, what was durable only in appearance is durable indeed
+    const lost = await openSet(worldOn(disk.survivors('lose', 1)));
+    assertSame(lost.newest, model.newest);
+    assertVolumes(await readAll(lost), model.now);
+  }
   await set.close();
-  expect(difference(rawImages(disk), model.now)).toBeUndefined();
+  assertVolumes(rawImages(disk), model.now);
   const again = await openSet(worldOn(disk));
-  expect(again.newest).toBe(model.newest);
-  expect(difference(await readAll(again), model.now)).toBeUndefined();
+  assertSame(again.newest, model.newest);
+  assertVolumes(await readAll(again), model.now);
   await again.close();
 }
 
@@ -161,19 +160,19 @@ async function checkWriteAhead(life: Life, disk: SimulatedDisk): Promise<void> {
 }
 
 describe('a crash at every operation of a life', () => {
-  test.each([1, 2, 3])('[R1] [R2] [R3] loses no more than it may, seed %i', async (seed) => {
+  test.each([1, 2])('[R1] [R2] [R3] loses no more than it may, seed %i', async (seed) => {
     const points = await sweepCrashes({
       base: await newDisk(),
       seed,
       start: (disk) => new Life(disk),
-      check: (life, disk) => checkRecovered(life, disk),
+      check: (life, disk, label) => checkRecovered(life, disk, label.includes('keep')),
       crashed: (life, disk) => checkWriteAhead(life, disk),
       recover: async (disk) => {
         await (await openSet(worldOn(disk))).close();
       },
-      recoveryCrashes: 3,
+      recoveryCrashes: 2,
     });
     process.stdout.write(`crash points of a primary's life, seed ${seed}: ${points}\n`);
-    expect(points).toBeGreaterThan(500);
+    expect(points).toBeGreaterThan(1000);
   });
 });

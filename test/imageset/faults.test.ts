@@ -7,6 +7,7 @@ import { GIB, KIB, MIB, TIB } from '../../src/base/limits.ts';
 import type { Label } from '../../src/sys/files.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
 import { makeSetFolder } from '../../src/imageset/set-folder.ts';
+import { assertVolumes } from '../support/asserts.ts';
 import { immediate, sweepCrashes } from '../support/crash-sweep.ts';
 import {
   SET,
@@ -14,7 +15,6 @@ import {
   TINY_JOURNAL,
   TWO_VOLUMES,
   VolumesModel,
-  difference,
   flush,
   makeSet,
   newSet,
@@ -67,18 +67,18 @@ async function live(world: World): Promise<Stopped> {
     set = await openSet(world);
   });
   if (!set) return { model, floor, errors, failed: true };
-  const live = set;
-  const waits = live.until(() => false).catch((error: unknown) => codeOf(error));
+  const opened = set;
+  const waits = opened.until(() => false).catch((error: unknown) => codeOf(error));
   for (const [index, change] of CHANGES.entries()) {
-    if (!live.failure) model.apply(change);
-    await step(() => perform(live, change, index === 1));
+    if (!opened.failure) model.apply(change);
+    await step(() => perform(opened, change, index === 1));
     if (errors.size === 0) floor = index === 1 ? model.newest : floor;
-    if (index % 3 === 2) await step(() => live.drain());
-    if (index % 2 === 1) await step(() => flush(live));
+    if (index % 3 === 2) await step(() => opened.drain());
+    if (index % 2 === 1) await step(() => flush(opened));
     if (errors.size === 0 && index % 2 === 1) floor = model.newest;
   }
-  await step(() => live.close());
-  const failed = live.failure !== undefined;
+  await step(() => opened.close());
+  const failed = opened.failure !== undefined;
   expect(await answered(waits)).toMatch(/^E_/);
   return { model, floor, errors, failed };
 }
@@ -92,7 +92,7 @@ async function answered<T>(promise: Promise<T>): Promise<T> {
   promise.then(mark, mark);
   for (let turn = 0; !settled && turn < 300; turn += 1) await immediate();
   if (!settled) throw new Error('somebody waits for ever');
-  return await promise;
+  return promise;
 }
 
 /** Fails the n-th meeting of a label, once. */
@@ -126,23 +126,22 @@ async function ready(): Promise<World> {
 async function expectRecovered(world: World, { model, floor }: Stopped, label: string) {
   for (const disk of [world.disk.survivors('keep', 1), world.disk.survivors('lose', 1)]) {
     const set = await openSet(worldOn(disk));
+    expect({ label, enough: set.newest >= floor }).toEqual({ label, enough: true });
     const expected = model.after(set.newest);
-    const found = { label, enough: set.newest >= floor, ends: expected !== undefined };
-    expect(found).toEqual({ label, enough: true, ends: true });
-    expect(difference(await readAll(set), expected ?? [])).toBeUndefined();
+    assertVolumes(await readAll(set), expected);
     await set.close();
-    expect(difference(rawImages(disk), expected ?? [])).toBeUndefined();
+    assertVolumes(rawImages(disk), expected);
   }
 }
 
 describe('a full disk', () => {
-  test('[R2] at each write: E_NO_SPACE, every waiter is told, and all is there afterwards', async () => {
+  test('[R2] at each write: every waiter is told, and all is there afterwards', async () => {
     const labels = await labelsOf(['write', 'zero', 'setSize']);
     expect(labels.map(([label]) => label)).toEqual(
       expect.arrayContaining(['JOURNAL:APPEND', 'IMAGE:WRITE', 'IMAGE:ZERO', 'CURSORS:WRITE']),
     );
     for (const [label, times] of labels) {
-      if (label === 'SET:LOCK-NOTE') continue; // a courtesy: without it the set is used all the same
+      if (label === 'SET:LOCK-NOTE') continue; // a courtesy
       for (let nth = 1; nth <= times; nth += 1) {
         const world = await ready();
         const failed = failOnce(world, label, nth, 'ENOSPC');

@@ -11,10 +11,11 @@ import {
   putCopyRange,
   saveCopyProgress,
 } from '../../src/imageset/follower.ts';
+import { Feed } from '../../src/imageset/feed.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
+import { Overlay } from '../../src/imageset/overlay.ts';
+import { assertSame, assertVolumes } from '../support/asserts.ts';
 import {
-  TWO_VOLUMES,
-  difference,
   newWorld,
   openSet,
   peekAll,
@@ -45,7 +46,7 @@ async function settle(set: ImageSet): Promise<void> {
 /** A whole copy as of the history's base. */
 async function copyAll(set: ImageSet, history: History, sequence: number): Promise<void> {
   await beginCopy(set, history.rebase(history.positionBehind(sequence)));
-  for (const [volume, data] of (history.model.after(sequence) ?? []).entries()) {
+  for (const [volume, data] of history.model.after(sequence).entries()) {
     putCopyRange(set, { volume, offset: 0, length: data.length, asOf: sequence, data });
   }
   endCopy(set, sequence);
@@ -62,8 +63,6 @@ async function following(changes: readonly Change[] = [write(0, 0, 5000, 1)]) {
   return { world, set, history };
 }
 
-const after = (history: History, sequence: number) => history.model.after(sequence) ?? [];
-
 describe('a secondary', () => {
   test('[R1] follows over many recycled segments, a record at a time', async () => {
     const { set, history } = await following();
@@ -75,7 +74,7 @@ describe('a secondary', () => {
       if (id % 5 === 4) await set.drain();
     }
     expect(set.newest).toBe(history.next - 1);
-    expect(difference(await readAll(set), history.model.now)).toBeUndefined();
+    assertVolumes(await readAll(set), history.model.now);
     await set.close();
   });
 
@@ -100,7 +99,7 @@ describe('a secondary', () => {
       await settle(set);
       await set.drain();
     }
-    for (let from = stored; from < later.length; ) {
+    for (let from = stored; from < later.length;) {
       await settle(set);
       await set.drain();
       if (give(set, later.slice(from, from + 6))) from += 6;
@@ -108,9 +107,9 @@ describe('a secondary', () => {
     await settle(set);
     expect(set.newest).toBe(history.next - 1);
     expect(set.file.epoch).toBe(2);
-    expect(difference(await readAll(set), history.model.now)).toBeUndefined();
+    assertVolumes(await readAll(set), history.model.now);
     await set.close();
-    expect(difference(rawImages(world.disk, '/sapporo'), history.model.now)).toBeUndefined();
+    assertVolumes(rawImages(world.disk, '/sapporo'), history.model.now);
   });
 
   test('[R4] completes an epoch with the seal that its successor shows', async () => {
@@ -122,14 +121,17 @@ describe('a secondary', () => {
     give(set, history.of(2));
     await settle(set);
     expect(completeWithSeal(set)).toBe(false);
-    give(set, history.of(1, first).filter(({ header }) => header.kind !== 'seal'));
+    give(
+      set,
+      history.of(1, first).filter(({ header }) => header.kind !== 'seal'),
+    );
     await settle(set);
     expect(set.newest).toBe(first);
     expect(completeWithSeal(set)).toBe(true);
     await settle(set);
     expect(set.newest).toBe(first + 1);
     expect(set.file.pair?.peer).toMatchObject({ address: '/nara' });
-    expect(difference(await readAll(set), history.model.now)).toBeUndefined();
+    assertVolumes(await readAll(set), history.model.now);
     await set.close();
   });
 
@@ -139,15 +141,14 @@ describe('a secondary', () => {
     history.add(write(0, 0, 6000, 2));
     give(set, history.of(1, first));
     await set.journal.sync();
-    const [name] = world.disk.list('/sapporo/journal', 'TEST:LIST').toReversed().filter((each) =>
-      each.endsWith('.rcj') && /^\d/.test(each));
-    const path = `/sapporo/journal/${name}`;
+    const names = world.disk.list('/sapporo/journal', 'TEST:LIST');
+    const path = `/sapporo/journal/${names.findLast((name) => /^\d/.test(name))}`;
     const { length } = world.disk.readFile(path);
     world.disk.flipBit(path, length - 1000, 3);
     await expect(followJournal(set)).rejects.toMatchObject({ code: 'E_DAMAGED' });
     expect(set.failure?.code).toBe('E_DAMAGED');
     await world.clock.pass(1000);
-    expect(difference(rawImages(world.disk, '/sapporo'), after(history, first - 1))).toBeUndefined();
+    assertVolumes(rawImages(world.disk, '/sapporo'), history.model.after(first - 1));
     await expect(set.close()).rejects.toMatchObject({ code: 'E_DAMAGED' });
   });
 
@@ -161,9 +162,28 @@ describe('a secondary', () => {
     give(set, history.of(2));
     await set.journal.sync();
     await Promise.all([followJournal(set), followJournal(set), followJournal(set)]);
-    expect(difference(await readAll(set), history.model.now)).toBeUndefined();
+    assertVolumes(await readAll(set), history.model.now);
     await set.drain();
     expect(set.applied).toMatchObject({ epoch: 2, sequence: history.next - 1 });
+    await set.close();
+  });
+
+  test('[R9] is full only when there is more to take in than the budget allows', async () => {
+    const { set, history } = await following();
+    const first = history.next;
+    history.add(write(0, 9, 300, 2), write(1, 9, 300, 3));
+    give(set, history.of(1, first));
+    await set.journal.sync();
+    const overlay = new Overlay(2);
+    const feed = new Feed(set.journal, overlay, set.feed.position, 1, () => undefined);
+    expect(feed.pull().state).toBe('full');
+    expect(feed.position.sequence).toBe(first);
+    overlay.freeze();
+    overlay.release();
+    expect(feed.pull().state).toBe('caught-up');
+    expect(feed.position.sequence).toBe(first + 1);
+    expect(feed.pull().state).toBe('caught-up');
+    feed.close();
     await set.close();
   });
 
@@ -179,7 +199,10 @@ describe('a secondary', () => {
     world.disk.hook = ({ label }) => {
       if (label !== 'CURSORS:WRITE' || crashed) return undefined;
       // The cursors are about to be written: whoever asks for a trim now must find nothing.
-      set.noteSecondary({ durable: { epoch: 0, sequence: 0 }, restored: { epoch: 0, sequence: 0 } });
+      set.noteSecondary({
+        durable: { epoch: 0, sequence: 0 },
+        restored: { epoch: 0, sequence: 0 },
+      });
       crashed = world.disk.survivors('keep', 1);
       return undefined;
     };
@@ -187,7 +210,7 @@ describe('a secondary', () => {
     expect(crashed).toBeDefined();
     if (!crashed) return;
     const again = await openSet(worldOn(crashed), '/sapporo');
-    expect(difference(await readAll(again), history.model.now)).toBeUndefined();
+    assertVolumes(await readAll(again), history.model.now);
     await again.close();
     world.disk.hook = undefined;
     await set.close();
@@ -217,7 +240,7 @@ describe('a copy', () => {
     await becomeUsable(set);
     expect(set.usable).toBe(true);
     expect(set.file.pair?.state).toBe('paired');
-    expect(difference(await readAll(set), history.model.now)).toBeUndefined();
+    assertVolumes(await readAll(set), history.model.now);
     await set.close();
   });
 
@@ -231,7 +254,7 @@ describe('a copy', () => {
     await set.close();
   });
 
-  test('[R6] begins again after a crash in its first steps, also over a journal that ran ahead', async () => {
+  test('[R6] begins again after a crash in its first steps, whatever ran ahead', async () => {
     const { world, set, history } = await following();
     const behind = history.next - 1;
     history.add(...Array.from({ length: 5 }, (_, id) => write(0, id, 12 * 1024, id)));
@@ -266,19 +289,17 @@ describe('a copy', () => {
           }
           endCopy(again, base.sequence);
           await saveCopyProgress(again);
-          const more = new History(set.file.groupId);
-          expect(more.epoch).toBe(1);
-          expect(again.journal.run(2)?.next).toBe(base.sequence + 1);
-          expect(difference(await readAll(again), history.model.now)).toBeUndefined();
+          assertSame(again.journal.run(2)?.next, base.sequence + 1);
+          assertVolumes(await readAll(again), history.model.now);
         } else {
-          expect(difference(peekAll(again), after(history, again.newest))).toBeUndefined();
+          assertVolumes(peekAll(again), history.model.after(again.newest));
         }
         await again.close();
         points += 1;
       }
     }
     process.stdout.write(`crash points of a copy's beginning: ${points}\n`);
-    expect(TWO_VOLUMES.length).toBe(2);
+    expect(points).toBeGreaterThan(50);
     await set.close();
   });
 });

@@ -2,16 +2,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Completion } from '../../src/device/device.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
-import { finishPresence } from '../../src/imageset/succession.ts';
 import { immediate } from '../support/crash-sweep.ts';
 import {
-  OPTIONS,
-  SMALL_JOURNAL,
   TINY_JOURNAL,
-  TWO_VOLUMES,
-  VolumesModel,
-  difference,
-  flush,
   makeSet,
   newSet,
   newWorld,
@@ -22,10 +15,10 @@ import {
   slowWorld,
   write,
 } from '../support/image-sets.ts';
-import type { Change } from '../support/image-sets.ts';
+import type { WriteChange } from '../support/image-sets.ts';
 
 /** Submits without waiting; `ends` fills with what became of each request. */
-function submitAll(set: ImageSet, changes: readonly Exclude<Change, { kind: 'mark' }>[]): string[] {
+function submitAll(set: ImageSet, changes: readonly WriteChange[]): string[] {
   const ends: string[] = changes.map(() => 'waits');
   for (const [index, change] of changes.entries()) {
     set.volumes[change.volume]?.submit(requestOf(change), (completion) => {
@@ -183,7 +176,7 @@ describe('a journal that cannot be written', () => {
 });
 
 describe('cursors and set.json that cannot be written', () => {
-  test('[R2] stop the set: what failed once is not tried again as if nothing had been', async () => {
+  test('[R2] stop the set: a failed sync is never simply tried again', async () => {
     for (const failing of ['CURSORS:SYNC', 'CURSORS:WRITE', 'SET:SYNC-FOLDER', 'SET:RENAME']) {
       const world = newWorld();
       const set = await newSet(world);

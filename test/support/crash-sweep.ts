@@ -2,8 +2,7 @@
  * Runs a scenario again and again, each time with the power cut in the midst of another mutating
  * operation, and looks at what is found afterwards, and after crashes of the recovery too.
  */
-import { SimulatedDisk } from '../sim/disk.ts';
-import type { Survival } from '../sim/disk.ts';
+import type { SimulatedDisk, Survival } from '../sim/disk.ts';
 
 /** One run of a scenario over one disk. */
 export interface Trial {
@@ -22,12 +21,12 @@ export interface Sweep<T extends Trial> {
   crashed?(trial: T, disk: SimulatedDisk, label: string): Promise<void>;
   readonly survivals?: readonly Survival[];
   /** A recovery to be interrupted as well: runs over what the first crash left. */
-  recover?(disk: SimulatedDisk): Promise<void>;
+  readonly recover?: (disk: SimulatedDisk) => Promise<void>;
   /** How many crashes of the recovery are tried for each crash of the scenario. */
   readonly recoveryCrashes?: number;
 }
 
-const SURVIVALS: readonly Survival[] = ['lose', 'keep', 'random', 'random'];
+const SURVIVALS: readonly Survival[] = ['lose', 'keep', 'random'];
 
 /** Returns the number of points that were looked at. */
 export async function sweepCrashes<T extends Trial>(sweep: Sweep<T>): Promise<number> {

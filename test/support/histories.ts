@@ -36,7 +36,10 @@ export class History {
   next = 1;
   chain = 0;
 
-  constructor(readonly group: GroupId) {
+  private readonly group: GroupId;
+
+  constructor(group: GroupId) {
+    this.group = group;
     this.open({ kind: 'none' }, PRIMARY_ID);
   }
 

@@ -100,16 +100,27 @@ export async function newSet(
 }
 
 /** Something that hosts do to volumes, and that takes numbers. */
-export type Change =
-  | { readonly kind: 'write'; readonly volume: number; readonly offset: number; readonly data: Buffer }
-  | {
-      readonly kind: 'zeroes';
-      readonly volume: number;
-      readonly offset: number;
-      readonly length: number;
-      readonly mayFree: boolean;
-    }
-  | { readonly kind: 'mark'; readonly name: string };
+export type Change = WriteChange | ZeroesChange | MarkChange;
+
+export interface WriteChange {
+  readonly kind: 'write';
+  readonly volume: number;
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
+export interface ZeroesChange {
+  readonly kind: 'zeroes';
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly mayFree: boolean;
+}
+
+export interface MarkChange {
+  readonly kind: 'mark';
+  readonly name: string;
+}
 
 /** Bytes that tell which request they came from and where in it they stood. */
 export function pattern(id: number, length: number): Buffer {
@@ -120,11 +131,16 @@ export function pattern(id: number, length: number): Buffer {
   return bytes;
 }
 
-export function write(volume: number, offset: number, length: number, id: number): Change {
+export function write(volume: number, offset: number, length: number, id: number): WriteChange {
   return { kind: 'write', volume, offset, data: pattern(id, length) };
 }
 
-export function zeroes(volume: number, offset: number, length: number, mayFree = true): Change {
+export function zeroes(
+  volume: number,
+  offset: number,
+  length: number,
+  mayFree = true,
+): ZeroesChange {
   return { kind: 'zeroes', volume, offset, length, mayFree };
 }
 
@@ -176,11 +192,12 @@ export class VolumesModel {
     return newest + records;
   }
 
-  /** Contents after number `sequence`; undefined when no request ends there. */
-  after(sequence: number): readonly Buffer[] | undefined {
-    if (sequence === this.first - 1) return this.states[0];
-    const index = this.ends.indexOf(sequence);
-    return index < 0 ? undefined : this.states[index + 1];
+  /** Contents after number `sequence`; throws when no request ends there. */
+  after(sequence: number): readonly Buffer[] {
+    const index = sequence === this.first - 1 ? 0 : this.ends.indexOf(sequence) + 1;
+    const state = index > 0 || sequence === this.first - 1 ? this.states[index] : undefined;
+    if (!state) throw new Error(`no request ends at ${sequence}`);
+    return state;
   }
 
   /** Contents after every request up to `sequence`, oldest first. */
@@ -190,14 +207,12 @@ export class VolumesModel {
 
   /** The model of what goes on after the requests behind `sequence` were lost. */
   from(sequence: number): VolumesModel {
-    const before = this.after(sequence);
-    if (!before) throw new Error(`no request ends at ${sequence}`);
-    return new VolumesModel(before, sequence + 1, this.payloadBytesMax);
+    return new VolumesModel(this.after(sequence), sequence + 1, this.payloadBytesMax);
   }
 }
 
 /** The device request of a change that is no mark. */
-export function requestOf(change: Exclude<Change, { kind: 'mark' }>, fua = false): DeviceRequest {
+export function requestOf(change: WriteChange | ZeroesChange, fua = false): DeviceRequest {
   if (change.kind === 'zeroes') {
     const { offset, length, mayFree } = change;
     return { kind: 'zeroes', offset, length, fua, mayFree };
@@ -232,7 +247,9 @@ export async function readAll(set: ImageSet): Promise<Buffer[]> {
 
 /** What set and overlay hold, for sets that refuse hosts. */
 export function peekAll(set: ImageSet): Buffer[] {
-  return set.file.volumes.map(({ sizeBytes }, volume) => set.contents.readNow(volume, 0, sizeBytes));
+  return set.file.volumes.map(({ sizeBytes }, volume) =>
+    set.contents.readNow(volume, 0, sizeBytes),
+  );
 }
 
 /** The raw image files, as someone sees them who looks with dd. */
@@ -254,7 +271,8 @@ export function difference(
     if (other?.equals(bytes)) continue;
     if (other?.length !== bytes.length) return `volume ${volume} has ${other?.length} bytes`;
     const offset = bytes.findIndex((byte, index) => other[index] !== byte);
-    return `volume ${volume} differs from byte ${offset} on: ${other[offset]}, not ${bytes[offset]}`;
+    const bytesThere = `${other[offset]}, not ${bytes[offset]}`;
+    return `volume ${volume} differs from byte ${offset} on: ${bytesThere}`;
   }
   return undefined;
 }
