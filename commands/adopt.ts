@@ -1,4 +1,4 @@
-/** `rcopy adopt`: a copied folder is to be the set from now on. */
+/** The command `rcopy adopt`: a copied folder is to be the set from now on. */
 import { SetCommand } from '../src/cli/command.ts';
 import { setArg } from '../src/cli/flags.ts';
 
@@ -10,9 +10,9 @@ interface AdoptAnswer {
 export default class Adopt extends SetCommand {
   static override summary = 'Take a copied folder for the image set itself.';
   static override description =
-    'A set knows its own files, so that a copy never passes for it. When the original is gone for ' +
-    'good, or the files were moved to another disk, this makes the copy the set. Never let both be ' +
-    'used: they would be two histories under one name.';
+    'A set knows its own files, so that a copy never passes for it. When the original is gone ' +
+    'for good, or the files were moved to another disk, this makes the copy the set. Never let ' +
+    'both be used: they would be two histories under one name.';
 
   static override examples = ['<%= config.bin %> adopt /mnt/new-disk/tokyo'];
 

@@ -1,4 +1,4 @@
-/** `rcopy create`: a new image set. */
+/** The command `rcopy create`: a new image set. */
 import * as Flags from '@oclif/core/flags';
 import { JOURNAL_BYTES_DEFAULT } from '../src/base/limits.ts';
 import type { CreateAnswer } from '../src/node/answers.ts';
@@ -10,9 +10,9 @@ import { distinctVolumes } from '../src/cli/names.ts';
 export default class Create extends SetCommand {
   static override summary = 'Make a new image set in a folder.';
   static override description =
-    'An image set holds the volumes of one consistency group: a raw, sparse image file for each, ' +
-    'the journal that every write goes through, and its own identity. A folder that is not empty ' +
-    'is refused. Sizes take K, M, G and T (binary).';
+    'An image set holds the volumes of one consistency group: a raw, sparse image file for ' +
+    'each, the journal that every write goes through, and its own identity. A folder that is ' +
+    'not empty is refused. Sizes take K, M, G and T (binary).';
 
   static override examples = [
     {

@@ -1,4 +1,4 @@
-/** `rcopy export`: a volume as a raw image file. */
+/** The command `rcopy export`: a volume as a raw image file. */
 import type { ExportAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { pathFlag, setArg, volumeFlag } from '../src/cli/flags.ts';
@@ -7,8 +7,8 @@ import { exportView } from '../src/cli/views.ts';
 export default class Export extends SetCommand {
   static override summary = 'Write a volume out as a raw image file.';
   static override description =
-    'The image is synced, and holes stay holes. qemu-img, losetup and dd read it as it is; a file ' +
-    'that is there already is replaced.';
+    'The image is synced, and holes stay holes. qemu-img, losetup and dd read it as it is; a ' +
+    'file that is there already is replaced.';
 
   static override examples = [
     '<%= config.bin %> export ./osaka --volume db --output ./db-today.img',

@@ -1,4 +1,4 @@
-/** `rcopy import`: an existing raw image becomes a volume's content. */
+/** The command `rcopy import`: an existing raw image becomes a volume's content. */
 import type { ImportAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { pathFlag, setArg, volumeFlag } from '../src/cli/flags.ts';
@@ -7,8 +7,9 @@ import { importView } from '../src/cli/views.ts';
 export default class Import extends SetCommand {
   static override summary = 'Bring an existing raw image into a volume.';
   static override description =
-    'The image is written as host writes, so that a pair follows; its holes stay holes, and what ' +
-    'it leaves of the volume becomes zeroes. It may be smaller than the volume, not larger.';
+    'The image is written as host writes, so that a pair follows; its holes stay holes, and ' +
+    'what it leaves of the volume becomes zeroes. It may be smaller than the volume, not ' +
+    'larger.';
 
   static override examples = ['<%= config.bin %> import ./tokyo --volume db --file ./old-disk.img'];
 

@@ -1,4 +1,4 @@
-/** `rcopy mark`: a named point in the sequence. */
+/** The command `rcopy mark`: a named point in the sequence. */
 import type { MarkAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { nameArg, setArg } from '../src/cli/flags.ts';

@@ -1,4 +1,4 @@
-/** `rcopy read`: what a host would read now. */
+/** The command `rcopy read`: what a host would read now. */
 import { RcopyError } from '../src/base/errors.ts';
 import { writeToFile, writeToStream } from '../src/cli/bytes-out.ts';
 import { SetCommand } from '../src/cli/command.ts';
@@ -15,8 +15,8 @@ interface ReadAnswer {
 export default class Read extends SetCommand {
   static override summary = 'Read from a volume as a host would.';
   static override description =
-    'The bytes go to stdout as they are, or into a file with --output. A secondary is read in the ' +
-    'same way: what it shows is its newest restored state.';
+    'The bytes go to stdout as they are, or into a file with --output. A secondary is read in ' +
+    'the same way: what it shows is its newest restored state.';
 
   static override examples = [
     {

@@ -1,4 +1,4 @@
-/** `rcopy replicate`: the daemonless way to bring a secondary up to date. */
+/** The command `rcopy replicate`: the daemonless way to bring a secondary up to date. */
 import type { ReplicateAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { durationFlag, rateFlag, setArg } from '../src/cli/flags.ts';
@@ -7,8 +7,8 @@ import { replicateView } from '../src/cli/views.ts';
 export default class Replicate extends SetCommand {
   static override summary = 'Send what the secondary lacks, and return when it is restored there.';
   static override description =
-    'Records go in write order from the journal cursor on; the first time, all contents are copied. ' +
-    'Stopped at any moment, the next call goes on from where this one was.';
+    'Records go in write order from the journal cursor on; the first time, all contents are ' +
+    'copied. Stopped at any moment, the next call goes on from where this one was.';
 
   static override examples = [
     '<%= config.bin %> replicate ./tokyo',

@@ -1,4 +1,4 @@
-/** `rcopy status`: how sets stand. */
+/** The command `rcopy status`: how sets stand. */
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { StatusAnswer } from '../src/node/answers.ts';
@@ -19,8 +19,8 @@ type StatusResult = StatusAnswer | { readonly sets: readonly (StatusAnswer | obj
 export default class Status extends SetCommand {
   static override summary = 'Show how a set stands: its health, its pair, and what to do next.';
   static override description =
-    'One set is shown in full, several in one line each. Whether the data of the secondary can be ' +
-    'used and whether the link is up are two separate facts, and are shown separately.';
+    'One set is shown in full, several in one line each. Whether the data of the secondary can ' +
+    'be used and whether the link is up are two separate facts, and are shown separately.';
 
   static override examples = [
     '<%= config.bin %> status ./tokyo',

@@ -1,4 +1,4 @@
-/** `rcopy verify`: reads everything, and says whether it is sound, or the same as elsewhere. */
+/** The command `rcopy verify`: reads everything, and says whether it is sound or the same. */
 import type { CompareAnswer, VerifyAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { FailedCheck } from '../src/cli/failure.ts';
@@ -9,9 +9,9 @@ import { compareView, verifyView } from '../src/cli/verify-view.ts';
 export default class Verify extends SetCommand {
   static override summary = 'Read everything and check it, or compare it with another set.';
   static override description =
-    'Checks headers, checksums, the chain, the dense numbers, and the images against the journal. ' +
-    'With --against, compares all contents with those of another set as of one sequence number. ' +
-    'Whatever is found is listed, and the command exits with 6.';
+    'Checks headers, checksums, the chain, the dense numbers, and the images against the ' +
+    'journal. With --against, compares all contents with those of another set as of one ' +
+    'sequence number. Whatever is found is listed, and the command exits with 6.';
 
   static override examples = [
     '<%= config.bin %> verify ./tokyo',

@@ -1,4 +1,4 @@
-/** `rcopy wait`: returns when the secondary has restored something. */
+/** The command `rcopy wait`: returns when the secondary has restored something. */
 import * as Flags from '@oclif/core/flags';
 import { RcopyError } from '../src/base/errors.ts';
 import type { WaitAnswer } from '../src/node/answers.ts';

@@ -1,4 +1,4 @@
-/** `rcopy write`: a host write from the shell. */
+/** The command `rcopy write`: a host write from the shell. */
 import * as Flags from '@oclif/core/flags';
 import type { WriteAnswer } from '../src/node/answers.ts';
 import { bytesOfFile, bytesOfInput, bytesOfText } from '../src/cli/bytes-in.ts';
@@ -10,9 +10,9 @@ import { writeView } from '../src/cli/views.ts';
 export default class Write extends SetCommand {
   static override summary = 'Write to a volume as a host would.';
   static override description =
-    'The bytes come from --data, from --file or from stdin. They are journaled and numbered, and ' +
-    'durable when the command returns. Something long becomes several host requests, one after ' +
-    'the other.';
+    'The bytes come from --data, from --file or from stdin. They are journaled and numbered, ' +
+    'and durable when the command returns. Something long becomes several host requests, one ' +
+    'after the other.';
 
   static override examples = [
     {

@@ -1,4 +1,4 @@
-/** `rcopy inspect`: who a set is and how far it has come, straight from its files. */
+/** The command `rcopy inspect`: who a set is and how far it has come, straight from its files. */
 import { RcopyCommand } from '../../src/cli/command.ts';
 import { factsView } from '../../src/cli/facts-view.ts';
 import { setArg } from '../../src/cli/flags.ts';
@@ -6,8 +6,8 @@ import { setArg } from '../../src/cli/flags.ts';
 export default class Inspect extends RcopyCommand {
   static override summary = "Show a set's identity and cursors, straight from its files.";
   static override description =
-    'Only reads, takes no lock, and shows what it can of a damaged set: what it says may be old by ' +
-    'the time you see it when the set is in use.';
+    'Only reads, takes no lock, and shows what it can of a damaged set: what it says may be old ' +
+    'by the time you see it when the set is in use.';
 
   static override examples = ['<%= config.bin %> inspect ./tokyo'];
 

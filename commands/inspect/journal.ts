@@ -1,4 +1,4 @@
-/** `rcopy inspect journal`: the records, one a line, straight from the segment files. */
+/** The command `rcopy inspect journal`: the records, one a line, straight from their files. */
 import type { JournalLine } from '../../src/control/inspect.ts';
 import { RcopyCommand } from '../../src/cli/command.ts';
 import { countFlag, setArg } from '../../src/cli/flags.ts';

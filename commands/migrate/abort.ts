@@ -1,4 +1,4 @@
-/** `rcopy migrate abort`: ends a migration before the switch. */
+/** The command `rcopy migrate abort`: ends a migration before the switch. */
 import type { MigrateAnswer } from '../../src/node/answers.ts';
 import { SetCommand } from '../../src/cli/command.ts';
 import { setArg } from '../../src/cli/flags.ts';

@@ -1,4 +1,4 @@
-/** `rcopy migrate`: the primary moves to new storage while its pair goes on. */
+/** The command `rcopy migrate`: the primary moves to new storage while its pair goes on. */
 import * as Flags from '@oclif/core/flags';
 import { RcopyError, isRcopyError } from '../../src/base/errors.ts';
 import type { MigrateAnswer, PrecheckAnswer } from '../../src/node/answers.ts';
@@ -11,10 +11,10 @@ import { migrateView, prechecksView } from '../../src/cli/migrate-view.ts';
 export default class Migrate extends SetCommand {
   static override summary = 'Move the primary from one set to another while its pair goes on.';
   static override description =
-    'FROM stops answering hosts, seals its history at N, and hands over the next sequence number ' +
-    'and the journal cursor; TO goes on numbering at N and fetches the contents behind its hosts. ' +
-    'The secondary follows throughout, in write order. TO drives, keeps its progress durably, and ' +
-    'goes on with `rcopy migrate resume TO` after any stop.';
+    'FROM stops answering hosts, seals its history at N, and hands over the next sequence ' +
+    'number and the journal cursor; TO goes on numbering at N and fetches the contents behind ' +
+    'its hosts. The secondary follows throughout, in write order. TO drives, keeps its progress ' +
+    'durably, and goes on with `rcopy migrate resume TO` after any stop.';
 
   static override examples = [
     {

@@ -1,4 +1,4 @@
-/** `rcopy migrate resume`: goes on with a migration that was stopped. */
+/** The command `rcopy migrate resume`: goes on with a migration that was stopped. */
 import type { MigrateAnswer } from '../../src/node/answers.ts';
 import { SetCommand } from '../../src/cli/command.ts';
 import { rateFlag, setArg } from '../../src/cli/flags.ts';

@@ -1,4 +1,4 @@
-/** `rcopy migrate status`: how far a migration is. */
+/** The command `rcopy migrate status`: how far a migration is. */
 import type { MigrationStatusAnswer } from '../../src/node/answers.ts';
 import { SetCommand } from '../../src/cli/command.ts';
 import { setArg } from '../../src/cli/flags.ts';

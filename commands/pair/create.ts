@@ -1,4 +1,4 @@
-/** `rcopy pair create`: one set becomes the secondary of another. */
+/** The command `rcopy pair create`: one set becomes the secondary of another. */
 import * as Flags from '@oclif/core/flags';
 import type { PairAnswer, ReplicateAnswer } from '../../src/node/answers.ts';
 import { SetCommand } from '../../src/cli/command.ts';
@@ -11,8 +11,8 @@ export default class PairCreate extends SetCommand {
   static override summary = 'Make one set the secondary copy of another.';
   static override description =
     'The secondary needs volumes of the same names and sizes, and must never have been written. ' +
-    'The primary keeps what it holds; the secondary becomes its copy. The copying itself is done ' +
-    'by `rcopy replicate`, or here with --wait.';
+    'The primary keeps what it holds; the secondary becomes its copy. The copying itself is ' +
+    'done by `rcopy replicate`, or here with --wait.';
 
   static override examples = [
     {

@@ -1,4 +1,4 @@
-/** `rcopy pair delete`: the end of a pair. */
+/** The command `rcopy pair delete`: the end of a pair. */
 import type { PairAnswer } from '../../src/node/answers.ts';
 import { SetCommand } from '../../src/cli/command.ts';
 import { setArg } from '../../src/cli/flags.ts';
@@ -7,8 +7,8 @@ import { pairEndView } from '../../src/cli/views.ts';
 export default class PairDelete extends SetCommand {
   static override summary = 'End a pair: the two sets no longer know each other.';
   static override description =
-    'Both keep their contents. A secondary that was usable becomes a group of its own, which hosts ' +
-    'can write. Pairing the two again begins with a full copy.';
+    'Both keep their contents. A secondary that was usable becomes a group of its own, which ' +
+    'hosts can write. Pairing the two again begins with a full copy.';
 
   static override examples = ['<%= config.bin %> pair delete ./tokyo'];
 

@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { fileError } from '../base/errors.ts';
 import type { FileSystem } from '../sys/files.ts';
 
-/** Writes `bytes` at the reader's pace. A reader that has gone is no error: the rest is not read. */
+/** Writes `bytes` at the reader's pace. A reader that has gone is no error, only the end. */
 export async function writeToStream(
   bytes: AsyncIterable<Uint8Array>,
   output: Writable,

@@ -1,4 +1,4 @@
-/** What all commands share: the common flags, the form of results and of failures, the set's life. */
+/** What all commands share: the common flags, the forms of results and failures, a set's life. */
 import { resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';

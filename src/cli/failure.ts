@@ -53,7 +53,7 @@ export function failureJson(error: unknown, { code, message, hint }: Failure): o
   return { ...error.answer, error: { code, message, hint } };
 }
 
-/** `error` as a {@link Failure}; `command` is how the user calls it, such as `rcopy pair create`. */
+/** `error` as a {@link Failure}; `command` as the user calls it, such as `rcopy pair create`. */
 export function failureOf(error: unknown, command: string): Failure {
   if (error instanceof StoppedBySignal) {
     const { code, message, hint } = error;

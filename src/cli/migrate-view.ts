@@ -13,10 +13,8 @@ export function migrateView(answer: MigrateAnswer, target: string, paint: Paint)
   switch (state) {
     case 'done': {
       const head = changed ? 'is the primary now' : 'is the primary already; nothing to do';
-      return [
-        `${good('✓')} ${strong(target)} ${head} ${faint(`(epoch ${epoch}, ${mode}, ${copy}-copy)`)}`,
-        ...indented(numbers(answer, paint)),
-      ];
+      const how = faint(`(epoch ${epoch}, ${mode}, ${copy}-copy)`);
+      return [`${good('✓')} ${strong(target)} ${head} ${how}`, ...indented(numbers(answer, paint))];
     }
     case 'aborted':
       return [`${good('✓')} aborted: the primary stays where it was`];

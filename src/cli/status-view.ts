@@ -1,4 +1,4 @@
-/** `rcopy status` for eyes: how it stands first, then the facts, then what to do about it. */
+/** The status of sets for eyes: how it stands first, then the facts, then what to do about it. */
 import type { ErrorCode } from '../base/errors.ts';
 import type { Lag, StatusAnswer } from '../node/answers.ts';
 import { columns, indented, labelled } from './columns.ts';
@@ -138,7 +138,8 @@ function usableText(usable: boolean | null): string {
 
 function lagFacts({ entries, bytes, seconds }: Lag): string {
   if (entries === 0) return 'none: 0 entries, 0 bytes, 0 s';
-  return `${counted(entries, 'entry', 'entries')}, ${formatSize(bytes)}, ${formatDuration(seconds * 1000)}`;
+  const age = formatDuration(seconds * 1000);
+  return `${counted(entries, 'entry', 'entries')}, ${formatSize(bytes)}, ${age}`;
 }
 
 function lagText(lag: Lag | null): string {

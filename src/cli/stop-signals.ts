@@ -1,4 +1,4 @@
-/** Ctrl-C and its kin: the first one asks a command to stop in order, the second ends it at once. */
+/** Ctrl-C and its kin: the first asks a command to stop in order, the second ends it at once. */
 import { SIGNAL_EXIT_CODES } from './exit-codes.ts';
 import { StoppedBySignal } from './failure.ts';
 import type { StopSignal } from './failure.ts';

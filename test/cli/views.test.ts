@@ -226,7 +226,8 @@ describe('migrations', () => {
       '  ✓  pair          the pair is paired',
       '  ✗  target-empty  kyoto was used before',
     ]);
-    expect(prechecksView({ ready: true, checks: [] }, plainPaint)).toEqual(['✓ ready to migrate']);
+    const ready = prechecksView({ ready: true, checks: [] }, plainPaint);
+    expect(ready).toEqual(['✓ ready to migrate']);
   });
 
   test('the status of one', () => {

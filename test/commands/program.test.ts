@@ -120,7 +120,8 @@ describe('streams', () => {
   });
 
   test('so does one of a long list', async () => {
-    const script = `set -o pipefail; ${PROGRAM} inspect journal ${at('quick')} | head -n 1; echo $?`;
+    const words = `inspect journal ${at('quick')}`;
+    const script = `set -o pipefail; ${PROGRAM} ${words} | head -n 1; echo $?`;
     const { stdout, stderr } = await startProcess('bash', ['-c', script]).outcome;
     expect(stdout).toMatch(/^epoch .*\n0\n$/);
     expect(stderr).toBe('');
@@ -128,7 +129,7 @@ describe('streams', () => {
 });
 
 describe('one set, two processes', () => {
-  test('the second one waits, and then names the first; Ctrl-C ends the first in order', async () => {
+  test('the second waits, then names the first; Ctrl-C ends the first in order', async () => {
     const writing = start(['write', at('held'), '--offset', '0']);
     writing.child.stdin.write(Buffer.alloc(2 * 1024 ** 2, 'held'));
     await holding(writing, at('held'));
