@@ -92,6 +92,8 @@ export function mismatch(run: Run, { header }: WholeRecord): string | undefined 
  * taken, and the same records may be given again when room was made.
  */
 export function appendFromPeer(set: ImageSet, run: Run, records: readonly WholeRecord[]): boolean {
+  // What comes while the set closes would stand behind an end that was called clean.
+  if (set.isClosed) throw set.stoppedError();
   const fresh = records.filter((record) => !isHere(run, record));
   if (fresh.length === 0) return true;
   const purpose = run.epoch === set.feed.position.epoch ? 'first-owed' : 'later';

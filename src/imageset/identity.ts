@@ -1,4 +1,5 @@
 /** The set's identity while it is open: what set.json says, and its changes, one at a time. */
+import { RcopyError } from '../base/errors.ts';
 import { writeSetFile } from './set-file-store.ts';
 import type { SetFile } from '../format/set-file.ts';
 import type { FileSystem } from '../sys/files.ts';
@@ -8,6 +9,7 @@ export class Identity {
   private readonly folder: string;
   private current: SetFile;
   private last: Promise<void> = Promise.resolve();
+  private closed = false;
   /** Told when set.json could not be replaced: nobody knows then what is on disk (R2). */
   onFailed: ((error: unknown) => void) | undefined;
 
@@ -20,6 +22,11 @@ export class Identity {
   /** What set.json says, durably. */
   get file(): SetFile {
     return this.current;
+  }
+
+  /** Nothing is changed any more: the set may be another process's from now on. */
+  close(): void {
+    this.closed = true;
   }
 
   /** Resolves when no change is being written. */
@@ -36,6 +43,7 @@ export class Identity {
    */
   update(change: (file: SetFile) => SetFile): Promise<void> {
     const updated = this.last.then(async () => {
+      if (this.closed) throw new RcopyError('E_STOPPED', `${this.folder} is closed`);
       const next = change(this.current);
       try {
         await writeSetFile(this.files, this.folder, next);

@@ -80,6 +80,7 @@ export class ImageSet {
   private forgottenRuns = new Set<Run>();
   private closed = false;
   private released = false;
+  private closing: Promise<void> | undefined;
   private opensEpoch = false;
   private wantsRoom: Promise<void> | undefined;
 
@@ -310,8 +311,13 @@ export class ImageSet {
    * cannot be applied now (its base is out of reach) stays in the journal. Rejects with what went
    * wrong; nothing acknowledged is lost by that.
    */
-  async close(): Promise<void> {
-    if (this.closed) return;
+  close(): Promise<void> {
+    if (this.released) return Promise.resolve();
+    this.closing ??= this.closeOnce();
+    return this.closing;
+  }
+
+  private async closeOnce(): Promise<void> {
     this.closed = true;
     try {
       if (!this.failure) await this.closeInOrder();
@@ -320,6 +326,7 @@ export class ImageSet {
       await this.applier.stop();
       this.feed.close();
       await this.journal.close().catch(() => undefined);
+      await this.identity.settled();
       this.release();
     }
   }
@@ -328,6 +335,7 @@ export class ImageSet {
   release(): void {
     this.closed = true;
     this.released = true;
+    this.identity.close();
     this.hosts.stop(this.stoppedError());
     this.changed();
     this.contents.close();
@@ -335,7 +343,13 @@ export class ImageSet {
     this.lock.release();
   }
 
-  private stoppedError(): RcopyError {
+  /** Whether the set is closed, or about to be: nothing new is taken in. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  /** What is refused after that. */
+  stoppedError(): RcopyError {
     return new RcopyError('E_STOPPED', `${this.folder} is closed`);
   }
 

@@ -152,6 +152,22 @@ describe('a secondary', () => {
     await expect(set.close()).rejects.toMatchObject({ code: 'E_DAMAGED' });
   });
 
+  test('takes nothing more in once it is being closed, however often that is asked', async () => {
+    const { set, history } = await following();
+    const first = history.next;
+    history.add(write(0, 9, 300, 2));
+    let closed = 0;
+    const closing = [set.close(), set.close()].map(async (each) => {
+      await each;
+      closed += 1;
+    });
+    expect(() => give(set, history.of(1, first))).toThrow(/closed/);
+    await Promise.race(closing);
+    await expect(set.until(() => false)).rejects.toMatchObject({ code: 'E_STOPPED' });
+    await Promise.all(closing);
+    expect(closed).toBe(2);
+  });
+
   test('two calls at once follow as one', async () => {
     const { set, history } = await following();
     const first = history.next;

@@ -197,6 +197,40 @@ describe('cursors and set.json that cannot be written', () => {
   });
 });
 
+describe('closing', () => {
+  test('[R4] ends what is being written; nothing is written afterwards', async () => {
+    const world = slowWorld(5);
+    const events: string[] = [];
+    const work = (async () => {
+      const set = await newSet(world);
+      const answers = [perform(set, write(0, 0, 5000, 1)), set.drain()];
+      const last = set.identity.update((file) => ({ ...file, name: 'kyoto' }));
+      const noted = last.then(() => events.push('written'));
+      await set.close();
+      events.push('closed');
+      await Promise.all([...answers, noted]);
+      await expect(set.identity.update((file) => file)).rejects.toMatchObject({
+        code: 'E_STOPPED',
+      });
+      const again = await openSet(world);
+      events.push(again.file.name);
+      await again.close();
+    })();
+    let over = false;
+    work.then(
+      () => {
+        over = true;
+      },
+      () => {
+        over = true;
+      },
+    );
+    await world.clock.run(() => over);
+    await work;
+    expect(events).toEqual(['written', 'closed', 'kyoto']);
+  });
+});
+
 describe('draining under load', () => {
   test('ends though hosts never stop writing', async () => {
     const world = slowWorld(5);

@@ -18,7 +18,11 @@ export function peerOf(set: ImageSet): PeerIdentity {
 }
 
 /** What B keeps of a migration once A has given its management information. */
-export function migrationTo(target: ImageSet, source: PeerIdentity, seal: SealEntry): MigrationEntry {
+export function migrationTo(
+  target: ImageSet,
+  source: PeerIdentity,
+  seal: SealEntry,
+): MigrationEntry {
   return {
     id: MIGRATION,
     side: 'target',
