@@ -30,7 +30,8 @@ export async function writeToStream(
       for (const other of others) output.on('error', other);
     }
   }
-  if (failure !== undefined && (failure as NodeJS.ErrnoException).code !== 'EPIPE') throw failure;
+  if (failure === undefined || (failure as NodeJS.ErrnoException).code === 'EPIPE') return;
+  throw fileError('writing', 'stdout', failure);
 }
 
 /** Resolves when there is room again, or when there is nobody left. */

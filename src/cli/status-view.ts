@@ -121,6 +121,7 @@ function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
     ['link', `${pair.link}${contact}`],
   ];
   if (pair.lag !== null) rows.push(['lag', lagFacts(pair.lag)]);
+  else if (set.role !== 'secondary') rows.push(['lag', 'not known yet']);
   for (const { epoch, from, to } of pair.sources ?? []) {
     rows.push(['owed', `epoch ${epoch} from ${from} ${to === null ? 'on' : `to ${to}`}`]);
   }

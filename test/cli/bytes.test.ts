@@ -124,7 +124,10 @@ describe('out to a stream', () => {
         done(Object.assign(new Error('disk full'), { code: 'ENOSPC' }));
       },
     });
-    await expect(writeToStream(generated(Buffer.alloc(1)), broken)).rejects.toThrow('disk full');
+    await expect(writeToStream(generated(Buffer.alloc(1)), broken)).rejects.toMatchObject({
+      code: 'E_NO_SPACE',
+      message: 'writing: no space left for stdout',
+    });
     const fine = new PassThrough();
     const listener = (): void => undefined;
     fine.on('error', listener);

@@ -142,6 +142,15 @@ describe('status', () => {
     ]);
   });
 
+  test('of a pair that has not spoken yet: nothing is made up', () => {
+    const silent = paired.pair && { ...paired.pair, usable: null, lag: null, lastContact: null };
+    expect(statusView({ ...paired, pair: silent }, plainPaint, NOW).slice(4, 7)).toEqual([
+      '  usable     not known yet',
+      '  link       up',
+      '  lag        not known yet',
+    ]);
+  });
+
   test('of several: one line each, also of one that cannot be asked', () => {
     const error = new RcopyError('E_NOT_FOUND', '/sets/nara is no image set', { hint: 'make it' });
     const entries = [
