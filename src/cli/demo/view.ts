@@ -9,8 +9,9 @@ import type { DemoAnswer, Proof } from './answer.ts';
 export function demoView(answer: DemoAnswer, paint: Paint): string[] {
   const { strong, faint, good, bad } = paint;
   const seconds = faint(`(${formatDuration(answer.seconds * 1000)})`);
+  const moved = 'The volumes moved, the host kept writing, the copy kept following.';
   const verdict = answer.proved
-    ? `${strong(good('The volumes moved, the host kept writing, the copy kept following.'))} ${seconds}`
+    ? `${strong(good(moved))} ${seconds}`
     : strong(bad('Something is wrong: see the proof above.'));
   return [
     '',
