@@ -75,7 +75,7 @@ export class BlockMap {
     this.setBlocks -= 1;
   }
 
-  /** The first block from `from` on, below `end`, whose state is `set`; `end` when there is none. */
+  /** The first block from `from` on whose state is `set`; `end` when there is none below that. */
   next(from: number, end: number, set: boolean): number {
     const skippedPage = set ? NONE : ALL;
     const skippedByte = set ? 0 : 0xff;

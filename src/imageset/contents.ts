@@ -29,7 +29,7 @@ export interface AbsentSource {
 }
 
 export interface FetchedRange {
-  /** More than 0, at most what was asked; ends on a block border or at the end of what was asked. */
+  /** More than 0, at most what was asked; ends there or on a block border. */
   readonly length: number;
   /** Undefined for a hole. */
   readonly data: Uint8Array | undefined;

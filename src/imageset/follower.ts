@@ -208,7 +208,7 @@ export function dropUnreferenced(set: ImageSet): void {
   set.forgetEpochs();
 }
 
-/** One range of a copy, in the order of the stream. In the image at once, durable with the cursor. */
+/** One range of a copy, in the stream's order. In the image at once, durable with the cursor. */
 export function putCopyRange(
   set: ImageSet,
   range: {

@@ -148,8 +148,8 @@ export class HostPort {
   }
 
   /** Nobody can make room now: everyone who waits for it is told. */
-  giveUp(): void {
-    if (this.waiting.length > 0) this.failWaiting(journalFull());
+  giveUp(reason: RcopyError | undefined): void {
+    if (this.waiting.length > 0) this.failWaiting(reason ?? journalFull());
   }
 
   /** Ends the port: everyone who waits gets this error. */
@@ -355,8 +355,8 @@ function attempt(read: () => Buffer): Completion {
 }
 
 function journalFull(): RcopyError {
-  return new RcopyError('E_JOURNAL_FULL', 'the journal is full of what the secondary lacks', {
-    hint: 'bring the secondary up to date with `rcopy replicate`, or end the pair',
+  return new RcopyError('E_JOURNAL_FULL', 'the journal has no room for this request', {
+    hint: 'it keeps what the secondary lacks: run `rcopy replicate`, or end the pair',
   });
 }
 

@@ -82,7 +82,7 @@ export class ImageSet {
   private released = false;
   private closing: Promise<void> | undefined;
   private opensEpoch = false;
-  private wantsRoom: Promise<void> | undefined;
+  private makingRoom = false;
 
   constructor(parts: ImageSetParts) {
     this.environment = parts.environment;
@@ -124,7 +124,7 @@ export class ImageSet {
       wantRun: () => this.wantRun(parts.openEpoch),
       failed: (error) => this.fail(error),
       inserted: () => this.applier.poke(),
-      wantRoom: () => this.makeRoom(parts.roomWaitMs === 0),
+      wantRoom: () => void this.makeRoom(parts.roomWaitMs === 0),
       roomWaitMs: parts.roomWaitMs,
     });
     this.volumes = this.file.volumes.map((volume, index) =>
@@ -211,7 +211,7 @@ export class ImageSet {
   }
 
   /**
-   * Reads the beginning of a range as a peer gets it: data, at most `dataBytesMax` of it, or a hole.
+   * Reads the beginning of a range as a peer gets it: at most `dataBytesMax` of data, or a hole.
    * Everything that it reflects is durable here before it leaves (R3); `asOf` is the newest number
    * that it can reflect.
    */
@@ -465,23 +465,24 @@ export class ImageSet {
     return [lower.epoch, lower.sequence + 1];
   }
 
-  private makeRoom(thenGiveUp: boolean): void {
-    this.wantsRoom ??= this.drainForRoom()
-      .catch(() => undefined) // out of reach: tried again by the applier; or the set has stopped
-      .then(() => {
-        if (thenGiveUp) this.hosts.giveUp();
-      })
-      .finally(() => {
-        this.wantsRoom = undefined;
-      });
-  }
-
-  /** Goes on while that lets somebody in. */
-  private async drainForRoom(): Promise<void> {
-    for (let taken = -1; this.hosts.waitingRequests > 0 && taken < this.hosts.takenRequests;) {
-      taken = this.hosts.takenRequests;
-      await this.drain();
-      this.hosts.roomChanged();
+  /**
+   * Drains as long as that lets somebody in. Whoever still waits then goes on waiting for the
+   * secondary, or is told at once where nobody can make room (`thenGiveUp`).
+   */
+  private async makeRoom(thenGiveUp: boolean): Promise<void> {
+    if (this.makingRoom) return;
+    this.makingRoom = true;
+    try {
+      for (let before = -1; before < this.hosts.takenRequests; this.hosts.roomChanged()) {
+        before = this.hosts.takenRequests;
+        await this.drain();
+      }
+      if (thenGiveUp) this.hosts.giveUp(undefined);
+    } catch (error) {
+      // Out of reach: the applier tries again. A failure has told everyone by itself.
+      if (thenGiveUp) this.hosts.giveUp(fileError('making room', this.folder, error));
+    } finally {
+      this.makingRoom = false;
     }
   }
 }

@@ -87,9 +87,8 @@ export class MapFile {
       const slots = readPage(handle, path, { page, kind, save: headSlot.generation });
       generations.push(slots.counts.generation);
       map.load(page - 1, slots.counts.body);
-      // Written anew by the next save: what a torn save left must never come to count, and nobody
-      // knows whether the sync of the last one succeeded (R2).
-      if (slots.torn || slots.counts.blocks === headSlot.generation) map.noteChanged(page - 1);
+      // What a torn save left is written over by the next one: it must never come to count.
+      if (slots.torn) map.noteChanged(page - 1);
     }
     if (pagesSum(generations) !== head.generations) {
       throw new RcopyError('E_DAMAGED', `${path}: a page of the map has lost its newest state`, {

@@ -137,8 +137,8 @@ export function checkHome(files: FileSystem, folder: string, set: SetFile): void
     `${folder} is a copy of image set ${set.name} (${set.setId}), not that set itself`,
     {
       hint:
-        'inspect, verify and export read it as it is; if the original is gone for good, ' +
-        '`rcopy adopt` makes this folder the set',
+        '`rcopy inspect` reads it as it is; if the original is gone for good, `rcopy adopt` ' +
+        'makes this folder the set',
     },
   );
 }
