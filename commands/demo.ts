@@ -60,7 +60,9 @@ export default class Demo extends SetCommand {
     });
     this.print(demoView(answer, await this.paint()));
     if (answer.proved) return answer;
-    throw new FailedCheck('E_DIFFERENT', 'the demo could not prove everything', answer);
+    throw new FailedCheck('E_DIFFERENT', 'the demo could not prove everything', answer, {
+      hint: 'play it again with --keep DIR, and look at the sets',
+    });
   }
 
   /** The paint of the terminal on stderr; undefined when there is none to draw on. */
