@@ -1,8 +1,7 @@
 /** The command `rcopy migrate`: the primary moves to new storage while its pair goes on. */
 import * as Flags from '@oclif/core/flags';
-import { RcopyError, isRcopyError } from '../../src/base/errors.ts';
+import type { Site } from '../../src/control/site.ts';
 import type { MigrateAnswer, PrecheckAnswer } from '../../src/node/answers.ts';
-import type { MigrateRequest } from '../../src/node/requests.ts';
 import { SetCommand } from '../../src/cli/command.ts';
 import { FailedCheck } from '../../src/cli/failure.ts';
 import { rateFlag, setArg } from '../../src/cli/flags.ts';
@@ -73,12 +72,14 @@ export default class Migrate extends SetCommand {
       maxRate: flags['max-rate'],
       detach,
     } as const;
-    if (flags['dry-run']) return this.check(flags['lock-wait'], to, request);
+    if (flags['dry-run']) {
+      return this.check(flags['lock-wait'], (site) =>
+        site.checkMigration(to, request, { create, overwrite }),
+      );
+    }
     const answer = await this.withSite(flags['lock-wait'], (site) =>
       this.withProgress('preparing', async (onProgress) => {
-        await site.prepareTarget(to, from, { create, overwrite });
-        const node = await site.open(to);
-        return node.migrate({ ...request, onProgress });
+        return site.migrate(to, { ...request, onProgress }, { create, overwrite });
       }),
     );
     this.print(migrateView(answer, to, await this.paint()));
@@ -87,19 +88,9 @@ export default class Migrate extends SetCommand {
 
   private async check(
     lockWaitMs: number,
-    to: string,
-    request: MigrateRequest,
+    check: (site: Site) => Promise<PrecheckAnswer>,
   ): Promise<PrecheckAnswer> {
-    const answer = await this.withSite(lockWaitMs, async (site) => {
-      const node = await site.open(to).catch((error: unknown) => {
-        if (!isRcopyError(error, 'E_NOT_FOUND')) throw error;
-        throw new RcopyError('E_NOT_FOUND', error.message, {
-          cause: error,
-          hint: 'a dry run makes nothing, not even with --create: make TO with `rcopy create`',
-        });
-      });
-      return node.checkMigration(request);
-    });
+    const answer = await this.withSite(lockWaitMs, check);
     this.print(prechecksView(answer, await this.paint()));
     if (answer.ready) return answer;
     throw new FailedCheck('E_STATE', 'the migration cannot start now', answer);

@@ -43,11 +43,9 @@ export default class PairCreate extends SetCommand {
     const { create, overwrite } = flags;
     const { primary, secondary } = args;
     const answer = await this.withSite<PairCreateAnswer>(flags['lock-wait'], async (site) => {
-      await site.prepareTarget(secondary, primary, { create, overwrite });
-      const node = await site.open(primary);
-      await site.open(secondary);
-      const made = await node.createPair({ secondary: this.addressOf(secondary) });
+      const made = await site.createPair(primary, secondary, { create, overwrite });
       if (!flags.wait) return made;
+      const node = await site.open(primary);
       const replicated = await this.withProgress('copying', (onProgress) =>
         node.replicate({ timeoutMs: undefined, maxRate: undefined, onProgress }),
       );

@@ -162,7 +162,7 @@ interface SegmentFile {
   readonly path: string;
 }
 
-/** The records of the journal from number `from` on, at most `limit`, in order of epoch and number. */
+/** The records from number `from` on, at most `limit`, in order of epoch and number. */
 export function* inspectJournal(
   environment: Environment,
   path: string,

@@ -7,13 +7,17 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, NAME_PATTERN } from '../base/limits.ts';
 import { VOLUMES_MAX, VOLUME_BYTES_MAX, journalSizesFor } from '../base/limits.ts';
 import type { JournalSizes } from '../base/limits.ts';
+import type { SetId } from '../base/ids.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { openImageSet } from '../imageset/open-set.ts';
 import { makeSetFolder, remakeSetFolder } from '../imageset/set-folder.ts';
 import { readSetFile } from '../imageset/set-file-store.ts';
-import type { CreateAnswer } from '../node/answers.ts';
+import type { CreateAnswer, MigrateAnswer, PairAnswer, PrecheckAnswer } from '../node/answers.ts';
 import type { Connector } from '../node/connector.ts';
+import { refuseUnready } from '../node/migration-control.ts';
+import type { MigrateRequest } from '../node/requests.ts';
 import { StorageNode } from '../node/storage-node.ts';
+import type { PartyFacts } from '../migration/ports.ts';
 import type { Environment } from '../sys/environment.ts';
 import { memoryStreamPair } from '../sys/memory-stream.ts';
 import type { ByteStream } from '../sys/stream.ts';
@@ -22,6 +26,17 @@ export interface SiteOptions {
   /** How long to wait for another command's lock, in milliseconds. */
   readonly lockWaitMs: number;
 }
+
+/** What may be done to get a target that was never written. */
+export interface FreshTarget {
+  /** Make it when there is none. */
+  readonly create: boolean;
+  /** Give up what it holds. */
+  readonly overwrite: boolean;
+}
+
+/** Stands for the id of a set that is not made yet. */
+const NO_ID = '0'.repeat(32);
 
 export interface CreateRequest {
   readonly folder: string;
@@ -34,6 +49,9 @@ export class Site implements Connector {
   private readonly environment: Environment;
   private readonly options: SiteOptions;
   private readonly nodes = new Map<string, Promise<StorageNode>>();
+  /** Nobody waits for a lock any more. */
+  private stopped = false;
+  /** Nobody is dialled any more. */
   private closing = false;
 
   constructor(environment: Environment, options: SiteOptions) {
@@ -72,6 +90,7 @@ export class Site implements Connector {
     if (known) return known;
     const opened = StorageNode.open(this.environment, folder, {
       lockWaitMs: this.options.lockWaitMs,
+      isStopped: () => this.stopped,
       pid: process.pid,
       roomWaitMs: 0,
       connector: this,
@@ -107,20 +126,49 @@ export class Site implements Connector {
     return stream;
   }
 
+  /** Makes a pair; its secondary is made, or given a fresh life, only when the pair can be. */
+  async createPair(primary: string, secondary: string, how: FreshTarget): Promise<PairAnswer> {
+    const node = await this.open(primary);
+    const prospect = this.prospect(secondary, primary, how);
+    if (prospect) {
+      node.checkPairWith(prospect);
+      await this.prepareTarget(secondary, primary, how);
+    }
+    await this.open(secondary);
+    return node.createPair({ secondary: this.environment.files.resolve(secondary) });
+  }
+
+  /** Whether `to` could take over from `request.from`, made fresh before if that is asked for. */
+  async checkMigration(
+    to: string,
+    request: MigrateRequest,
+    how: FreshTarget,
+  ): Promise<PrecheckAnswer> {
+    const prospect = this.prospect(to, request.from, how);
+    if (prospect) return (await this.open(request.from)).checkMoveTo(prospect);
+    return (await this.open(to)).checkMigration(request);
+  }
+
+  /** Migrates; the target is made, or given a fresh life, only when the migration can start. */
+  async migrate(to: string, request: MigrateRequest, how: FreshTarget): Promise<MigrateAnswer> {
+    const prospect = this.prospect(to, request.from, how);
+    if (prospect) {
+      refuseUnready((await (await this.open(request.from)).checkMoveTo(prospect)).checks);
+      await this.prepareTarget(to, request.from, how);
+    }
+    return (await this.open(to)).migrate(request);
+  }
+
   /**
    * Sees to it that `folder` can become the secondary or the migration target of `like`: makes such
    * a set (`create`), or gives a used one a fresh life and identity (`overwrite`).
    */
-  async prepareTarget(
-    folder: string,
-    like: string,
-    how: { readonly create: boolean; readonly overwrite: boolean },
-  ): Promise<void> {
+  async prepareTarget(folder: string, like: string, how: FreshTarget): Promise<void> {
     const { files } = this.environment;
     const target = files.resolve(folder);
     const model = readSetFile(files, files.resolve(like));
     const there = existingSet(this.environment, target);
-    if (there && this.isPartnerOf(there, model)) return;
+    if (there && isPartnerOf(there, model)) return;
     if (there && how.overwrite) {
       if (there.setId === model.setId) {
         throw new RcopyError('E_STATE', `${folder} and ${like} are the same set`);
@@ -136,6 +184,30 @@ export class Site implements Connector {
     });
   }
 
+  /** What `prepareTarget` would make, where it would make something. */
+  private prospect(folder: string, like: string, how: FreshTarget): PartyFacts | undefined {
+    const { files } = this.environment;
+    const address = files.resolve(folder);
+    const model = readSetFile(files, files.resolve(like));
+    const there = existingSet(this.environment, address);
+    const fresh = there ? how.overwrite && !isPartnerOf(there, model) : how.create;
+    if (!fresh) return undefined;
+    const name = there?.name ?? basename(address);
+    return {
+      identity: { setId: there?.setId ?? (NO_ID as SetId), name, address },
+      groupId: NO_ID,
+      role: 'primary',
+      state: 'simplex',
+      sealedFor: null,
+      migrationId: null,
+      volumes: there?.volumes ?? model.volumes,
+      blank: true,
+      pair: null,
+      lagEntries: 0,
+      usable: false,
+    };
+  }
+
   /** Takes a copied folder for the set itself from now on. */
   async adopt(folder: string): Promise<void> {
     const path = this.environment.files.resolve(folder);
@@ -145,11 +217,12 @@ export class Site implements Connector {
   }
 
   /**
-   * Closes every set in order: while all can still reach each other everything is applied, which may
-   * open a migration's source to fetch what is absent; then links end, then the sets are closed.
+   * Closes every set in order: while all can still reach each other everything is applied, which
+   * may open a migration's source to fetch what is absent; then links end, then sets are closed.
    * Rejects with the first error after all are closed.
    */
   async close(): Promise<void> {
+    this.stopped = true;
     const errors: unknown[] = [];
     const drained = new Set<StorageNode>();
     for (let node = await this.nextOf(drained); node; node = await this.nextOf(drained)) {
@@ -171,11 +244,11 @@ export class Site implements Connector {
     }
     return undefined;
   }
+}
 
-  /** The pair, or the migration, that is asked for exists already: nothing to prepare. */
-  private isPartnerOf(there: SetFile, model: SetFile): boolean {
-    return there.pair?.peer.setId === model.setId || there.migration?.source.setId === model.setId;
-  }
+/** The pair, or the migration, that is asked for exists already: nothing to prepare. */
+function isPartnerOf(there: SetFile, model: SetFile): boolean {
+  return there.pair?.peer.setId === model.setId || there.migration?.source.setId === model.setId;
 }
 
 function existingSet(environment: Environment, folder: string): SetFile | undefined {

@@ -47,11 +47,11 @@ export interface Device {
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   submit(request: DeviceRequest, done: Done): void;
-  /** Data or hole from `offset` on, at most up to `end`; may call a hole data, never the reverse. */
+  /** Data or hole from `offset` on, at most up to `end`; data is never called a hole. */
   nextExtent(offset: number, end: number): Extent;
 }
 
-/** Promise forms, for everything that is not the data path. Each rejects with the request's error. */
+/** The promise form, for what is not the data path. Rejects with the request's error. */
 export function submitAndWait(device: Device, request: DeviceRequest): Promise<Completion> {
   return new Promise((resolve, reject) => {
     device.submit(request, (completion) => {

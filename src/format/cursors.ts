@@ -124,8 +124,12 @@ export function decodeCursorSlot(bytes: Uint8Array): CursorSlotCheck {
     const content = cursors.parse(JSON.parse(slot.subarray(HEADER_BYTES, used).toString('utf8')));
     return { found: 'cursors', generation, cursors: content };
   } catch (error) {
-    return { found: 'garbage', reason: messageOf(error) };
+    return { found: 'garbage', reason: `it holds no cursors: ${oneLine(messageOf(error))}` };
   }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ');
 }
 
 /** What both slots together say. */

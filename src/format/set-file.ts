@@ -59,6 +59,10 @@ const handover = z.strictObject({
   nextSequence: wholeNumber,
   /** The lowest number that C had not yet made durable. */
   journalCursor: wholeNumber,
+  /** What C had restored, by its last word. */
+  restoredSequence: wholeNumber,
+  /** The latest marks, so that they are known at the new place too. */
+  marks: z.array(z.strictObject({ name: z.string(), epoch: wholeNumber, sequence: wholeNumber })),
   sealRecord: z.string(),
 });
 
@@ -121,7 +125,8 @@ const CHECKSUM_LINE = /("checksum": ")([0-9a-f]{8})("\n}\n)$/;
 
 /** The file's exact text. Refuses what could not be read again. */
 export function encodeSetFile(content: SetFile): Buffer {
-  const text = `${JSON.stringify({ ...setFile.parse(content), checksum: NO_CHECKSUM }, undefined, 2)}\n`;
+  const whole = { ...setFile.parse(content), checksum: NO_CHECKSUM };
+  const text = `${JSON.stringify(whole, undefined, 2)}\n`;
   const sum = checksum(Buffer.from(text, 'utf8')).toString(16).padStart(8, '0');
   return Buffer.from(text.replace(CHECKSUM_LINE, `$1${sum}$3`), 'utf8');
 }

@@ -25,6 +25,8 @@ import { ensureEpoch, repairSeal } from './succession.ts';
 export interface OpenOptions {
   /** How long to wait for another holder of the lock, in milliseconds. */
   readonly lockWaitMs: number;
+  /** Looked at while waiting: true ends the wait. */
+  readonly isStopped?: () => boolean;
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
   /** Written into the lock file for people. */
@@ -44,7 +46,7 @@ export async function openImageSet(
 ): Promise<ImageSet> {
   const { files } = environment;
   readSetFile(files, folder); // before the lock: a folder that is no set is not given a lock file
-  const lock = await lockSet(environment, folder, options.lockWaitMs);
+  const lock = await lockSet(environment, folder, options.lockWaitMs, options.isStopped);
   const opened: { close(): void }[] = [];
   try {
     noteHolder(files, folder, { pid: options.pid });

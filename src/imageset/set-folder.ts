@@ -143,11 +143,15 @@ export function checkHome(files: FileSystem, folder: string, set: SetFile): void
   );
 }
 
-/** Takes the set's lock, trying until `waitMs` have passed. Throws `E_HELD` with the holder. */
+/**
+ * Takes the set's lock, trying until `waitMs` have passed or `isStopped` says that nobody waits for
+ * it any more. Throws `E_HELD` with the holder.
+ */
 export async function lockSet(
   environment: Environment,
   folder: string,
   waitMs: number,
+  isStopped = () => false,
 ): Promise<FileLock> {
   const { files, clock } = environment;
   const path = setPaths.lock(folder);
@@ -155,7 +159,7 @@ export async function lockSet(
   for (;;) {
     const lock = files.tryLock(path, 'SET:LOCK');
     if (lock) return lock;
-    if (clock.monotonicMs() >= deadline) throw heldError(files, folder);
+    if (clock.monotonicMs() >= deadline || isStopped()) throw heldError(files, folder);
     await clock.sleep(LOCK_RETRY_MS);
   }
 }

@@ -285,9 +285,10 @@ export async function acceptHandover(set: ImageSet, migration: MigrationEntry): 
     );
   }
   await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
+  set.marks = handover.marks;
   set.secondary = {
     durable: { epoch: handover.epoch, sequence: handover.journalCursor - 1 },
-    restored: { epoch: handover.epoch, sequence: 0 },
+    restored: { epoch: handover.epoch, sequence: handover.restoredSequence },
   };
   await set.saveCursors();
   await set.identity.update((current) => ({

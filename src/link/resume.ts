@@ -101,7 +101,7 @@ function inEpoch(sender: SenderView, mine: ReceiverEpoch): ResumeDecision {
   if (mine.next > sender.next) {
     return stop(
       'E_SPLIT_BRAIN',
-      `it has number ${mine.next - 1}, and this set only ${sender.next - 1}: records were lost here`,
+      `it has number ${mine.next - 1}, this set only ${sender.next - 1}: records were lost here`,
     );
   }
   if (mine.durable < sender.acknowledged) {

@@ -412,7 +412,7 @@ export class ReceiverSession {
   }
 }
 
-/** The whole records in one frame. Each is checked; padding and order are the journal's to check. */
+/** The whole records in one frame, each checked; their order is the journal's to check. */
 function parseRecords(body: Buffer): WholeRecord[] {
   const records: WholeRecord[] = [];
   for (let at = 0; at < body.length;) {

@@ -77,7 +77,7 @@ export class Sender {
   private welcome: Welcome | undefined;
   private reader: RunReader | undefined;
   private copy: CopyPlace | undefined;
-  /** The receiver said that it is in this very copy: what it said before speaks of older content. */
+  /** The receiver said that it is in this very copy; what it said before is of older content. */
   private copySeen = false;
   /** The receiver was usable already when the link began, and this set did not know. */
   private copyWasDone = false;

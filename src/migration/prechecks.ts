@@ -40,7 +40,7 @@ function sourceRole(source: PartyFacts): Precheck {
   const { name } = source.identity;
   if (source.sealedFor) {
     const detail = `${name} is sealed: ${source.sealedFor.name} took over its volumes`;
-    return { name: 'source-role', ok: false, detail };
+    return { name: 'source-sealed', ok: false, detail };
   }
   return check('source-role', source.role === 'primary', {
     good: `${name} is a primary`,

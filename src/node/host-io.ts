@@ -1,4 +1,4 @@
-/** Host writes and reads in bulk: streams in bounded memory, one request at a time in flight order. */
+/** Host writes and reads in bulk: streams in bounded memory, a few requests in flight. */
 import { RcopyError, fileError } from '../base/errors.ts';
 import { MIB } from '../base/limits.ts';
 import { submitAndWait } from '../device/device.ts';

@@ -77,6 +77,8 @@ export const sourceActions = {
       epoch: entry.epoch,
       nextSequence: entry.nextSequence,
       journalCursor: Math.min(owedFrom, entry.nextSequence),
+      marks: [...set.marks],
+      restoredSequence: Math.min(secondary?.restored.sequence ?? 0, entry.nextSequence - 1),
       sealRecord: entry.record,
     };
   },
@@ -191,7 +193,8 @@ async function copyBehind(
 ): Promise<void> {
   const { set, replication } = options;
   set.contents.source ??= options.source.sourceOf(migration.id);
-  const letGo = replication.want(options.maxRate);
+  // The rate holds back what is fetched, never what hosts write: the second site must follow.
+  const letGo = replication.want();
   try {
     let sourceFailure: Error | undefined;
     drain().catch((error: Error) => {

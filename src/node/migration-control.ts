@@ -1,5 +1,6 @@
 /** The migrations of one node: starting, watching, resuming and aborting them at the target. */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
+import type { ErrorCode } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Migration } from '../migration/machine.ts';
@@ -20,6 +21,12 @@ export interface MigrationControlOptions {
   readonly address: string;
   readonly replication: Replication;
   readonly peer: (address: string) => Peer;
+}
+
+interface GatheredFacts {
+  readonly checks: Precheck[];
+  readonly source: PartyFacts;
+  readonly secondary: PartyFacts | Error | undefined;
 }
 
 export class MigrationControl {
@@ -63,13 +70,12 @@ export class MigrationControl {
   private async startOrGoOn(request: MigrateRequest): Promise<MigrateAnswer> {
     const { set } = this.options;
     const existing = set.file.migration;
-    if (existing?.side === 'target' && existing.source.address === request.from) {
+    if (existing?.side === 'target' && (await this.isFrom(existing, request.from))) {
       if (existing.state === 'done') return this.tellRetired(existing);
       if (isUnderWay(existing)) return this.run(existing, { kind: 'restarted' }, request);
     }
     const { checks, source, secondary } = await this.gather(request);
-    const failed = checks.filter(({ ok }) => !ok);
-    if (failed.length > 0) throw refusal(failed);
+    refuseUnready(checks);
     if (!source.pair || !secondary) throw new RcopyError('E_INTERNAL', 'prechecks name a pair');
     const migration: Migration = {
       id: idFromBytes<'migration'>(set.environment.random.bytes(16)),
@@ -85,6 +91,20 @@ export class MigrationControl {
       reason: '',
     };
     return this.run(migration, { kind: 'started' }, request);
+  }
+
+  /** Whether this set, as it is, could move to a target that is not made yet. */
+  async checkMoveTo(target: PartyFacts): Promise<PrecheckAnswer> {
+    const { set, address } = this.options;
+    const { checks } = await this.checksFor(partyFacts(set, address), target);
+    return { ready: checks.every(({ ok }) => ok), checks };
+  }
+
+  /** The same source, however its address was written. */
+  private async isFrom(migration: Migration, address: string): Promise<boolean> {
+    if (migration.source.address === address) return true;
+    const facts = await this.options.peer(address).call<PartyFacts>('facts', null);
+    return facts.identity.setId === migration.source.setId;
   }
 
   /** Ends the migration before the switch, from either end. */
@@ -168,17 +188,17 @@ export class MigrationControl {
     });
   }
 
-  private async gather(request: MigrateRequest): Promise<{
-    checks: Precheck[];
-    source: PartyFacts;
-    secondary: PartyFacts | Error | undefined;
-  }> {
+  private async gather(request: MigrateRequest): Promise<GatheredFacts> {
     const { set, address, peer } = this.options;
     const source = await peer(request.from).call<PartyFacts>('facts', null);
+    return this.checksFor(source, partyFacts(set, address));
+  }
+
+  private async checksFor(source: PartyFacts, target: PartyFacts): Promise<GatheredFacts> {
+    const { peer } = this.options;
     const secondary = source.pair
       ? await peer(source.pair.peer.address).call<PartyFacts>('facts', null).catch(asAnswer)
       : undefined;
-    const target = partyFacts(set, address);
     return { checks: prechecks({ source, target, secondary }), source, secondary };
   }
 
@@ -264,20 +284,24 @@ function asAnswer(error: Error): Error {
   return error;
 }
 
-/** All reasons in one error; its code is that of the first. */
-function refusal(failed: readonly Precheck[]): RcopyError {
-  const reasons = failed.map(({ detail }) => detail).join('; ');
+const REFUSAL_CODES: Readonly<Record<string, ErrorCode>> = {
+  'source-role': 'E_ROLE',
+  'source-sealed': 'E_SEALED',
+  'target-empty': 'E_NOT_EMPTY',
+  volumes: 'E_TOO_SMALL',
+  pair: 'E_NOT_PAIRED',
+  secondary: 'E_UNREACHABLE',
+};
+
+/** Throws when a check failed: all reasons in one error; its code is that of the first. */
+export function refuseUnready(checks: PrecheckAnswer['checks']): void {
+  const failed = checks.filter(({ ok }) => !ok);
   const [first] = failed;
-  const code = (
-    {
-      'source-role': /sealed/.test(first?.detail ?? '') ? 'E_SEALED' : 'E_ROLE',
-      'target-empty': 'E_NOT_EMPTY',
-      volumes: 'E_TOO_SMALL',
-      pair: 'E_NOT_PAIRED',
-      secondary: 'E_UNREACHABLE',
-    } as const
-  )[first?.name as 'pair'];
-  return new RcopyError(code ?? 'E_STATE', `the migration cannot start: ${reasons}`, {
-    hint: '`rcopy migrate FROM TO --dry-run` lists every check',
-  });
+  if (!first) return;
+  const reasons = failed.map(({ detail }) => detail).join('; ');
+  throw new RcopyError(
+    REFUSAL_CODES[first.name] ?? 'E_STATE',
+    `the migration cannot start: ${reasons}`,
+    { hint: '`rcopy migrate FROM TO --dry-run` lists every check' },
+  );
 }

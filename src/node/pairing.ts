@@ -17,18 +17,11 @@ export async function createPair(
   address: string,
   secondary: Peer,
 ): Promise<PairAnswer> {
-  const { file } = set;
   const facts = await secondary.call<PartyFacts>('facts', null);
-  if (file.pair) {
-    if (file.pair.peer.setId === facts.identity.setId && facts.pair?.id === file.pair.id) {
-      return { changed: false, pair: pairAnswer(file, address) };
-    }
-    throw new RcopyError('E_PAIRED', `${file.name} is paired with ${file.pair.peer.name} already`, {
-      hint: 'end that pair with `rcopy pair delete`',
-    });
+  const { file } = set;
+  if (checkPair(file, facts) === 'exists') {
+    return { changed: false, pair: pairAnswer(file, address) };
   }
-  checkPrimary(file);
-  checkSecondary(file, facts);
   await ensureEpoch(set);
   const pairId = idFromBytes<'pair'>(set.environment.random.bytes(16));
   const call: JoinCall = {
@@ -49,6 +42,21 @@ export async function createPair(
   await set.identity.update((current) => ({ ...current, pair }));
   set.changed();
   return { changed: true, pair: pairAnswer(set.file, address) };
+}
+
+/** Whether `file`'s set and the one that `facts` speak of can become a pair, or are one already. */
+export function checkPair(file: SetFile, facts: PartyFacts): 'new' | 'exists' {
+  checkPrimary(file);
+  if (!file.pair) {
+    checkSecondary(file, facts);
+    return 'new';
+  }
+  if (file.pair.peer.setId === facts.identity.setId && facts.pair?.id === file.pair.id) {
+    return 'exists';
+  }
+  throw new RcopyError('E_PAIRED', `${file.name} is paired with ${file.pair.peer.name} already`, {
+    hint: 'end that pair with `rcopy pair delete`',
+  });
 }
 
 function checkPrimary(file: SetFile): void {

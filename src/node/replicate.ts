@@ -1,4 +1,4 @@
-/** `rcopy replicate`: everything that is numbered now is brought to the secondary. */
+/** What `rcopy replicate` does: everything that is numbered now is brought to the secondary. */
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { ReplicateAnswer } from './answers.ts';
 import type { MigrationControl } from './migration-control.ts';
@@ -59,7 +59,7 @@ export async function replicate(
   };
 }
 
-/** A sealed set may still bring what it owes; a secondary and a retired set have nothing to send. */
+/** A sealed set may still bring what it owes; a secondary or a retired set has nothing to send. */
 function checkRole(set: ImageSet): void {
   const { file } = set;
   if (file.role === 'retired') throw sealedError(file);

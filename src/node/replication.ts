@@ -54,8 +54,8 @@ export class Replication {
   }
 
   /**
-   * Begins to send if it does not yet; what goes wrong is kept in `failure`, and the set told. To be
-   * called when it is not wanted any more: what comes back. A link that is up keeps its rate.
+   * Begins to send if it does not yet; what goes wrong is kept in `failure`, and the set told. What
+   * comes back is to be called when it is not wanted any more. A link that is up keeps its rate.
    */
   want(maxRate?: number, onProgress?: () => void): () => Promise<void> {
     this.wanted += 1;

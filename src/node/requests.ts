@@ -20,7 +20,7 @@ export interface ReadRequest {
 
 export interface ImportRequest {
   readonly volume: string | undefined;
-  /** Path of a raw image; not larger than the volume. What it leaves of the volume becomes zeroes. */
+  /** Path of a raw image, not larger than the volume; the volume's rest becomes zeroes. */
   readonly file: string;
   readonly onProgress?: OnProgress | undefined;
 }

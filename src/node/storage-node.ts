@@ -13,6 +13,7 @@ import { openImageSet } from '../imageset/open-set.ts';
 import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
+import type { PartyFacts } from '../migration/ports.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type {
@@ -31,11 +32,12 @@ import type {
   WriteAnswer,
 } from './answers.ts';
 import { digestCall, joinCall, leaveCall, migrationCall, parameters } from './calls.ts';
+import { compareSets, digest } from './compare.ts';
 import type { Connector } from './connector.ts';
 import { exportImage, importImage, readVolume, writeVolume } from './host-io.ts';
 import { partyFacts, sourceActions } from './migrating.ts';
 import { MigrationControl } from './migration-control.ts';
-import { createPair, deletePair, joinPair, leavePair } from './pairing.ts';
+import { checkPair, createPair, deletePair, joinPair, leavePair } from './pairing.ts';
 import { Peer } from './peers.ts';
 import { Replication } from './replication.ts';
 import { replicate } from './replicate.ts';
@@ -51,7 +53,7 @@ import type {
   WriteRequest,
 } from './requests.ts';
 import { statusOf } from './status.ts';
-import { compareSets, digest, verifySet } from './verify.ts';
+import { verifySet } from './verify.ts';
 import { waitFor } from './wait.ts';
 
 export interface NodeOptions extends OpenOptions {
@@ -152,6 +154,16 @@ export class StorageNode {
   /** Sends what the secondary lacks, and resolves when it is restored there. */
   replicate(request: ReplicateRequest): Promise<ReplicateAnswer> {
     return replicate(this.set, this.replication, this.migrations, request);
+  }
+
+  /** Throws when this set and a secondary that is not made yet could not become a pair. */
+  checkPairWith(secondary: PartyFacts): void {
+    checkPair(this.set.file, secondary);
+  }
+
+  /** Whether this set could move to a target that is not made yet. */
+  checkMoveTo(target: PartyFacts): Promise<PrecheckAnswer> {
+    return this.migrations.checkMoveTo(target);
   }
 
   checkMigration(request: MigrateRequest): Promise<PrecheckAnswer> {

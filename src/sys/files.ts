@@ -85,6 +85,6 @@ export interface FileSystem {
    * its process.
    */
   tryLock(path: string, label: Label): FileLock | undefined;
-  /** The absolute form of a path, for showing and for keeping. */
+  /** The absolute form of a path, links followed, for showing and for keeping. */
   resolve(path: string): string;
 }

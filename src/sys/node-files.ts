@@ -14,9 +14,10 @@ import {
   statSync,
   writeSync,
   writevSync,
+  realpathSync,
 } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { ensureDirSync, removeSync } from 'fs-extra/esm';
 import type { Extent } from '../base/extent.ts';
@@ -48,7 +49,7 @@ export const nodeFiles: FileSystem = {
   remove: (path) => removeSync(path),
   syncFolder,
   tryLock,
-  resolve: (path) => resolve(path),
+  resolve: realPath,
 };
 
 class NodeFileHandle implements FileHandle {
@@ -209,4 +210,15 @@ function lockOn(descriptor: number): FileLock {
       closeSync(descriptor);
     },
   };
+}
+
+/** Through links as far as the path exists: one folder has one name. */
+function realPath(path: string): string {
+  const absolute = resolve(path);
+  try {
+    return realpathSync(absolute);
+  } catch {
+    const parent = dirname(absolute);
+    return parent === absolute ? absolute : join(realPath(parent), basename(absolute));
+  }
 }

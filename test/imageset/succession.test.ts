@@ -210,6 +210,8 @@ describe('an epoch', () => {
           epoch: 2,
           nextSequence: entry.nextSequence,
           journalCursor: 1,
+          restoredSequence: 0,
+          marks: [],
           sealRecord: back,
         },
       },

@@ -1,3 +1,4 @@
+// Simulated time: what happens when, and in which order.
 import { expect, test } from '@jest/globals';
 import { SimulatedClock } from './clock.ts';
 import { seededRandom } from './random.ts';

@@ -9,6 +9,7 @@ export const HANDOVER: HandoverEntry = {
   nextSequence: 12,
   journalCursor: 8,
   restoredSequence: 7,
+  marks: [],
   sealRecord: 'abcd',
 };
 

@@ -37,6 +37,8 @@ export function migrationTo(
       epoch: seal.epoch,
       nextSequence: seal.nextSequence,
       journalCursor: seal.nextSequence,
+      restoredSequence: seal.nextSequence - 1,
+      marks: [],
       sealRecord: seal.record,
     },
     reason: '',

@@ -1,3 +1,4 @@
+// The contract of file systems, held by the real one and by the simulated disk.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// Streams inside one process: chunks, back-pressure, and every way to end.
 import { describe, expect, test } from '@jest/globals';
 import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
 import type { MemoryStreamOptions } from '../../src/sys/memory-stream.ts';

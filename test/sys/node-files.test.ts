@@ -1,3 +1,4 @@
+// What only real files can show: holes, locks, large writes.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,0 +1,15 @@
+/**
+ * The public library: what a program needs to work on image sets in its own process. The command
+ * line is built on the same parts.
+ */
+export { RcopyError, isRcopyError } from './base/errors.ts';
+export type { ErrorCode } from './base/errors.ts';
+export { Site } from './control/site.ts';
+export type { CreateRequest, FreshTarget, SiteOptions } from './control/site.ts';
+export { inspectJournal, inspectSet } from './control/inspect.ts';
+export type { InspectAnswer, JournalLine } from './control/inspect.ts';
+export type * from './node/answers.ts';
+export type * from './node/requests.ts';
+export type { StorageNode } from './node/storage-node.ts';
+export { nodeEnvironment } from './sys/node-environment.ts';
+export type { Environment } from './sys/environment.ts';
