@@ -36,6 +36,8 @@ export interface SenderOptions {
   readonly link: number;
   /** Bytes a second; undefined for as fast as it goes. */
   readonly maxRate?: number | undefined;
+  /** Told of each word from the secondary. */
+  readonly onContact?: (() => void) | undefined;
   /** Told after each step. */
   readonly onProgress?: (() => void) | undefined;
 }
@@ -126,6 +128,7 @@ export class Sender {
   }
 
   private receive(frame: Frame): void {
+    this.options.onContact?.();
     switch (frame.type) {
       case 'welcome':
         this.welcome = decodeWelcome(frame.body);

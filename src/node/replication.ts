@@ -135,8 +135,10 @@ export class Replication {
       bootId,
       link: this.links,
       maxRate,
-      onProgress: () => {
+      onContact: () => {
         this.lastContactMs = set.environment.clock.now();
+      },
+      onProgress: () => {
         for (const listener of this.listeners) listener();
       },
     });

@@ -1,5 +1,6 @@
 /** What `rcopy status` says (R10): only what was measured, and how old it is. */
 import type { ImageSet } from '../imageset/image-set.ts';
+import type { Run } from '../journal/run.ts';
 import type { Secondary } from '../link/secondary.ts';
 import type { Lag, SetState, StatusAnswer } from './answers.ts';
 import { isUnderWay } from './pairing.ts';
@@ -114,10 +115,25 @@ function lagOf(set: ImageSet): Lag | null {
     secondary.durable.epoch === run.epoch ? secondary.durable.sequence + 1 : run.identity.first;
   const first = Math.max(from, run.firstKept);
   if (first >= run.next) return { entries: 0, bytes: 0, seconds: 0 };
-  const { bytes, oldestMs } = run.measureFrom(first);
+  const { bytes, oldestMs } = measure(run, first);
   const seconds =
     oldestMs === undefined ? 0 : Math.max(0, set.environment.clock.now() - oldestMs) / 1000;
   return { entries: run.next - first, bytes, seconds };
+}
+
+/** Records only: the head of an epoch is older than what hosts wrote, and no lag. */
+function measure(run: Run, first: number): { bytes: number; oldestMs: number | undefined } {
+  const measured = run.measureFrom(first);
+  const head = first === run.identity.first ? run.head : undefined;
+  if (!head) return measured;
+  const reader = run.readFrom(first);
+  try {
+    reader.next(first - 1); // passes the head
+    const oldestMs = reader.next(run.writtenEnd)?.header.timeMs;
+    return { bytes: Math.max(0, measured.bytes - head.bytes.length), oldestMs };
+  } finally {
+    reader.close();
+  }
 }
 
 function migrationStatus(set: ImageSet): StatusAnswer['migration'] {
