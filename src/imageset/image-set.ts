@@ -5,10 +5,10 @@
  */
 import { RcopyError, fileError, messageOf } from '../base/errors.ts';
 import { isZero } from '../base/bytes.ts';
-import { EPOCHS_REMEMBERED, MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
+import { MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
-import type { Device, DeviceRequest, Done } from '../device/device.ts';
+import type { Device } from '../device/device.ts';
 import type { CopyCursor, Cursors, EpochCursor, MarkCursor } from '../format/cursors.ts';
 import type { SetFile } from '../format/set-file.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -20,7 +20,10 @@ import type { Contents } from './contents.ts';
 import type { CursorsStore } from './cursors-store.ts';
 import { Feed } from './feed.ts';
 import { HostPort } from './host-port.ts';
+import { EpochMemory } from './epoch-memory.ts';
 import type { Identity } from './identity.ts';
+import { hostRefusal } from './refusals.ts';
+import { volumeDevice } from './volumes.ts';
 
 /** What the secondary said it has. */
 export interface SecondaryState {
@@ -73,11 +76,10 @@ export class ImageSet {
 
   private readonly lock: FileLock;
   private readonly cursorsStore: CursorsStore;
-  private rememberedEpochs: readonly EpochCursor[];
+  private readonly epochs: EpochMemory;
   private readonly listeners = new Set<() => void>();
   /** The applied number as the cursors have it on disk: trimming goes by it (R7). */
   private appliedDurably: ProvenPosition;
-  private forgottenRuns = new Set<Run>();
   private closed = false;
   private released = false;
   private closing: Promise<void> | undefined;
@@ -100,7 +102,7 @@ export class ImageSet {
     this.copy = parts.cursors.copy;
     this.copyReceived = parts.cursors.copy;
     this.marks = parts.cursors.marks;
-    this.rememberedEpochs = parts.cursors.epochs;
+    this.epochs = new EpochMemory(parts.cursors.epochs);
     const { clock } = parts.environment;
     this.applier = new Applier(clock, parts.contents, {
       makeDurable: (position) => this.makeDurable(position),
@@ -127,9 +129,7 @@ export class ImageSet {
       wantRoom: () => void this.makeRoom(parts.roomWaitMs === 0),
       roomWaitMs: parts.roomWaitMs,
     });
-    this.volumes = this.file.volumes.map((volume, index) =>
-      this.volumeDevice(index, volume.sizeBytes),
-    );
+    this.volumes = this.file.volumes.map((_, index) => volumeDevice(this, index));
     parts.journal.onDurable(() => this.changed());
     parts.journal.onFailed((failure) => this.fail(failure));
     parts.identity.onFailed = (error) => this.fail(error);
@@ -144,23 +144,6 @@ export class ImageSet {
   get newest(): number {
     if (this.file.role === 'secondary') return this.feed.position.sequence;
     return (this.ownRun()?.next ?? this.applied.sequence + 1) - 1;
-  }
-
-  /** Index of a volume by name; with one volume the name may be left out. */
-  volumeIndex(name: string | undefined): number {
-    const { volumes } = this.file;
-    const names = volumes.map((volume) => volume.name).join(', ');
-    if (name === undefined) {
-      if (volumes.length === 1) return 0;
-      throw new RcopyError('E_USAGE', `${this.file.name} has several volumes: ${names}`, {
-        hint: 'name one with --volume',
-      });
-    }
-    const index = volumes.findIndex((volume) => volume.name === name);
-    if (index >= 0) return index;
-    throw new RcopyError('E_NOT_FOUND', `${this.file.name} has no volume ${name}`, {
-      hint: `it has: ${names}`,
-    });
   }
 
   /** The run of the epoch that this set writes or follows. */
@@ -249,19 +232,9 @@ export class ImageSet {
 
   /** What the cursors file would say now. */
   cursors(clean: boolean): Cursors {
-    const epochs = new Map(this.rememberedEpochs.map((epoch) => [epoch.epoch, epoch]));
-    for (const run of this.journal.runs) {
-      if (this.forgottenRuns.has(run) || !run.headDurable) continue;
-      const { epoch, id, writer, first } = run.identity;
-      const sealedAt = run.seal && run.durable >= run.seal.header.sequence ? run.durable : null;
-      epochs.set(epoch, { epoch, id, writer, first, durable: run.durable, sealedAt });
-    }
-    this.rememberedEpochs = [...epochs.values()]
-      .sort((one, other) => one.epoch - other.epoch)
-      .slice(-EPOCHS_REMEMBERED);
     return {
       applied: this.applied,
-      epochs: [...this.rememberedEpochs],
+      epochs: this.epochs.of(this.journal),
       secondary: this.secondary
         ? { durable: { ...this.secondary.durable }, restored: { ...this.secondary.restored } }
         : null,
@@ -274,7 +247,7 @@ export class ImageSet {
 
   /** What is remembered of an epoch, whether or not its run is still kept. */
   epochCursor(epoch: number): EpochCursor | undefined {
-    return this.cursors(false).epochs.find((candidate) => candidate.epoch === epoch);
+    return this.epochs.of(this.journal).find((candidate) => candidate.epoch === epoch);
   }
 
   /** Appends a mark, durably: a named point in the sequence. Resolves with its number. */
@@ -286,8 +259,7 @@ export class ImageSet {
 
   /** Forgets every epoch, the runs that are still kept included: the set begins a new life. */
   forgetEpochs(): void {
-    this.rememberedEpochs = [];
-    this.forgottenRuns = new Set(this.journal.runs);
+    this.epochs.forget(this.journal);
   }
 
   /** The set stops: everyone who waits gets the error; the next opening recovers (R2). */
@@ -386,18 +358,6 @@ export class ImageSet {
     if (!known) this.marks = [...this.marks, mark].slice(-MARKS_REMEMBERED);
   }
 
-  private volumeDevice(index: number, sizeBytes: number): Device {
-    const isReadOnly = () => this.file.role !== 'primary';
-    return {
-      sizeBytes,
-      get readOnly() {
-        return isReadOnly();
-      },
-      submit: (request: DeviceRequest, done: Done) => this.hosts.submit(index, request, done),
-      nextExtent: (offset, end) => this.contents.nextExtent(index, offset, end),
-    };
-  }
-
   private writableRun(): Run | undefined {
     if (this.file.role !== 'primary' || this.file.seal) return undefined;
     const run = this.ownRun();
@@ -409,27 +369,7 @@ export class ImageSet {
   refusal(kind: 'read' | 'write'): RcopyError | undefined {
     if (this.failure) return this.failure;
     if (this.closed) return this.stoppedError();
-    const { seal, role, pair, name } = this.file;
-    if (seal) return sealedError(this.file);
-    if (role === 'primary') return undefined;
-    if (role === 'target') {
-      return new RcopyError(
-        'E_ROLE',
-        `${name} is the target of a migration that has not switched`,
-        {
-          hint: 'see `rcopy migrate status`',
-        },
-      );
-    }
-    if (kind === 'write') {
-      return new RcopyError('E_ROLE', `${name} is a secondary: hosts write to its primary`, {
-        hint: pair ? `its primary is ${pair.peer.name} at ${pair.peer.address}` : undefined,
-      });
-    }
-    if (this.usable) return undefined;
-    return new RcopyError('E_STATE', `${name} is not usable: its copy is not complete`, {
-      hint: 'run `rcopy replicate` on its primary',
-    });
+    return hostRefusal(this.file, this.usable, kind);
   }
 
   private async makeDurable(position: Position): Promise<void> {
@@ -485,14 +425,4 @@ export class ImageSet {
       this.makingRoom = false;
     }
   }
-}
-
-/** The refusal of a set that handed its group over; names the successor. */
-export function sealedError(file: SetFile): RcopyError {
-  const successor = file.seal?.successor;
-  return new RcopyError(
-    'E_SEALED',
-    `${file.name} is sealed: ${successor?.name ?? 'its successor'} took over its volumes`,
-    { hint: `use ${successor?.address ?? 'the successor'} instead` },
-  );
 }

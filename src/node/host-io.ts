@@ -8,6 +8,7 @@ import type {
   ZeroesRequest as DeviceZeroes,
 } from '../device/device.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import { volumeIndex } from '../imageset/volumes.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { ExportAnswer, ImportAnswer, WriteAnswer } from './answers.ts';
 import type { ExportRequest, ImportRequest, ReadRequest, WriteRequest } from './requests.ts';
@@ -24,7 +25,7 @@ interface Target {
 }
 
 function target(set: ImageSet, volume: string | undefined): Target {
-  const index = set.volumeIndex(volume);
+  const index = volumeIndex(set.file, volume);
   const device = set.volumes[index];
   const entry = set.file.volumes[index];
   if (!device || !entry) throw new RcopyError('E_INTERNAL', `volume number ${index} has a device`);

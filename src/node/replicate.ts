@@ -5,7 +5,7 @@ import type { MigrationControl } from './migration-control.ts';
 import { pairOf } from './pairing.ts';
 import type { Replication } from './replication.ts';
 import type { ReplicateRequest } from './requests.ts';
-import { sealedError } from '../imageset/image-set.ts';
+import { sealedError } from '../imageset/refusals.ts';
 import { RcopyError } from '../base/errors.ts';
 import { stateOf } from './status.ts';
 import { withTimeout } from './wait.ts';

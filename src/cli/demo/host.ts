@@ -2,6 +2,7 @@
  * The demo's host: writes and reads through whichever set takes its commands, and tells the witness
  * what was acknowledged. It knows the way to the next set, and takes it when its own one is sealed.
  */
+import { volumeIndex } from '../../imageset/volumes.ts';
 import { isZero } from '../../base/bytes.ts';
 import { RcopyError, isRcopyError } from '../../base/errors.ts';
 import { MIB } from '../../base/limits.ts';
@@ -150,7 +151,7 @@ export class DemoHost {
     const { random } = this.parts.environment;
     const fua = random.below(24) === 0;
     const { sequence, name } = await this.atWhoeverAnswers(async ({ set }) => {
-      const device = deviceOf(set.volumes, set.volumeIndex(volume));
+      const device = deviceOf(set.volumes, volumeIndex(set.file, volume));
       const completion = await submitAndWait(
         device,
         data
@@ -170,10 +171,13 @@ export class DemoHost {
   /** Reads somewhere, also where the next set has to fetch it first; the witness knows better. */
   private async look(): Promise<void> {
     const volume = this.bursts % 16 === 0 ? 'db' : 'log';
-    const { sizeBytes } = deviceOf(this.current.set.volumes, this.current.set.volumeIndex(volume));
+    const { sizeBytes } = deviceOf(
+      this.current.set.volumes,
+      volumeIndex(this.current.set.file, volume),
+    );
     const { offset, length } = this.somewhere(sizeBytes);
     const data = await this.atWhoeverAnswers(({ set }) =>
-      readDevice(deviceOf(set.volumes, set.volumeIndex(volume)), offset, length),
+      readDevice(deviceOf(set.volumes, volumeIndex(set.file, volume)), offset, length),
     );
     this.counts.reads += 1;
     await this.parts.witness.tell(`read ${volume} ${offset} ${length}`, data);
@@ -246,7 +250,7 @@ export class DemoHost {
   private randomChanges(): Change[] {
     const { random } = this.parts.environment;
     const { set } = this.current;
-    const { sizeBytes } = deviceOf(set.volumes, set.volumeIndex('log'));
+    const { sizeBytes } = deviceOf(set.volumes, volumeIndex(set.file, 'log'));
     return Array.from({ length: 1 + random.below(BURST_MAX) }, () => {
       const { offset, length } = this.somewhere(sizeBytes);
       const data = random.below(8) === 0 ? undefined : random.bytes(length);

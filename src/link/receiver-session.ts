@@ -1,0 +1,254 @@
+/** One sender's link at a secondary: its frames are worked off in order, one at a time. */
+import { RcopyError } from '../base/errors.ts';
+import { FRAME_BODY_BYTES_MAX, LINK_CREDIT_BYTES, MIB } from '../base/limits.ts';
+import { Signal } from '../base/signal.ts';
+import { decodeOpen, decodeSealRecord } from '../format/control-records.ts';
+import { decodeRecord } from '../format/record.ts';
+import type { WholeRecord } from '../format/record.ts';
+import {
+  appendFromPeer,
+  beginCopy,
+  completeWithSeal,
+  endCopy,
+  putCopyRange,
+  saveCopyProgress,
+} from '../imageset/follower.ts';
+import type { FrameChannel } from './channel.ts';
+import { FRAME_HEADER_BYTES } from './frame.ts';
+import type { Frame } from './frame.ts';
+import { decodeCopyEnd, decodeRange } from './messages.ts';
+import type { Hello, SenderRun } from './messages.ts';
+import type { Secondary } from './secondary.ts';
+
+/** How much of a copy may be repeated after a crash. */
+const COPY_PROGRESS_BYTES = 8 * MIB;
+
+/** More than a sender within its credit can have here, frame headers included (R9). */
+const WAITING_BYTES_MAX = 2 * LINK_CREDIT_BYTES + FRAME_BODY_BYTES_MAX;
+
+/** One sender's link. Frames are worked off in order, one at a time. */
+export class ReceiverSession {
+  readonly peerSetId: string;
+  readonly peerName: string;
+  readonly run: SenderRun;
+  private readonly secondary: Secondary;
+  private readonly channel: FrameChannel;
+  private readonly hello: Hello;
+  private readonly frames: Frame[] = [];
+  private waitingBytes = 0;
+  private readonly signal = new Signal();
+  private consumedBytes = 0;
+  private copiedSinceSave = 0;
+  private lastAcknowledgement = '';
+  private over = false;
+
+  constructor(secondary: Secondary, channel: FrameChannel, hello: Hello, run: SenderRun) {
+    this.secondary = secondary;
+    this.channel = channel;
+    this.hello = hello;
+    this.peerSetId = hello.setId;
+    this.peerName = hello.name;
+    this.run = run;
+  }
+
+  start(): void {
+    this.channel.listen({
+      frame: (frame) => {
+        this.queue(frame);
+        this.signal.notify();
+      },
+      ended: () => this.finish(),
+    });
+    this.work().catch((error: unknown) => {
+      this.channel.stop(error);
+      this.finish();
+    });
+  }
+
+  /** Tells the sender what is here, when that has changed. */
+  acknowledge(): void {
+    if (this.over) return;
+    const { set } = this.secondary;
+    const message = {
+      epochs: set.cursors(false).epochs.map((epoch) => ({
+        epoch: epoch.epoch,
+        durable: epoch.durable,
+        sealed: epoch.sealedAt !== null,
+      })),
+      restored: { epoch: set.applied.epoch, sequence: set.applied.sequence },
+      usable: set.usable,
+      copy: set.copy,
+      consumedBytes: this.consumedBytes,
+    };
+    const text = JSON.stringify(message);
+    if (text === this.lastAcknowledgement) return;
+    this.lastAcknowledgement = text;
+    this.channel.post('acknowledgement', [Buffer.from(text, 'utf8')]);
+  }
+
+  /** The same sender came again: the newer link stays. Throws when that is this one. */
+  giveWay(hello: Hello): void {
+    const gone = new RcopyError('E_UNREACHABLE', 'a newer link of the same set took over');
+    if (hello.bootId === this.hello.bootId && hello.link < this.hello.link) throw gone;
+    this.fail(gone);
+  }
+
+  /** Ends the link and tells the sender why: it must not wait for what never comes. */
+  fail(reason: RcopyError): void {
+    this.channel.stop(reason);
+    this.finish();
+  }
+
+  close(): void {
+    this.channel.close();
+    this.finish();
+  }
+
+  private queue(frame: Frame): void {
+    this.waitingBytes += FRAME_HEADER_BYTES + frame.body.length;
+    if (this.waitingBytes > WAITING_BYTES_MAX) {
+      throw new RcopyError('E_PROTOCOL', `${this.hello.name} sends more than it has credit for`);
+    }
+    this.frames.push(frame);
+  }
+
+  private finish(): void {
+    if (this.over) return;
+    this.over = true;
+    this.frames.length = 0;
+    this.secondary.sessions.delete(this);
+    this.signal.notify();
+    this.secondary.set.changed(); // whoever waits for room for this sender's records stops
+  }
+
+  private async work(): Promise<void> {
+    this.acknowledge();
+    while (!this.over) {
+      const frame = this.frames.shift();
+      if (frame) {
+        await this.take(frame);
+        this.waitingBytes -= FRAME_HEADER_BYTES + frame.body.length;
+      } else await this.signal.wait();
+    }
+  }
+
+  private async take(frame: Frame): Promise<void> {
+    const { set } = this.secondary;
+    switch (frame.type) {
+      case 'records':
+        await this.takeRecords(frame.body);
+        break;
+      case 'copy-begin':
+        await this.takeCopyBegin(frame.body);
+        break;
+      case 'range': {
+        putCopyRange(set, decodeRange(frame.body));
+        this.consumed(frame.body.length);
+        this.copiedSinceSave += frame.body.length;
+        if (this.copiedSinceSave >= COPY_PROGRESS_BYTES) await this.saveProgress();
+        break;
+      }
+      case 'copy-end': {
+        endCopy(set, decodeCopyEnd(frame.body).asOf);
+        await this.saveProgress();
+        break;
+      }
+      case 'ping':
+        break;
+      default:
+        throw new RcopyError('E_PROTOCOL', `a sender sent a ${frame.type} frame`);
+    }
+  }
+
+  private async takeRecords(body: Buffer): Promise<void> {
+    const { set } = this.secondary;
+    const records = parseRecords(body);
+    const [first] = records;
+    if (first?.header.kind === 'open') this.takeHead(first);
+    const run = set.journal.run(this.run.epoch);
+    if (!run || records.some((record) => record.header.epoch !== this.run.epoch)) {
+      throw new RcopyError('E_PROTOCOL', `${this.hello.name} sent records of another epoch`);
+    }
+    while (!appendFromPeer(set, run, records)) await this.untilRoom();
+    if (completeWithSeal(set)) set.changed();
+    set.journal.sync().catch((error: unknown) => set.fail(error));
+    this.consumed(body.length);
+  }
+
+  /** A new epoch begins: its open record must name the very seal that was shown (R4). */
+  private takeHead(head: WholeRecord): void {
+    const { set } = this.secondary;
+    if (set.journal.run(head.header.epoch)) return;
+    const open = decodeOpen(head.payload);
+    const shown = this.hello.parentSeal;
+    const chains =
+      open.parent.kind === 'seal' &&
+      open.parent.seal.toString('hex') === shown &&
+      decodeSealRecord(open.parent.seal).record.header.ownChain === head.header.chain;
+    if (
+      !chains ||
+      open.writer !== this.hello.setId ||
+      open.epochId !== this.run.id ||
+      head.header.epoch !== this.run.epoch
+    ) {
+      throw new RcopyError(
+        'E_SPLIT_BRAIN',
+        `epoch ${head.header.epoch} of ${this.hello.name} does not follow from the seal it showed`,
+      );
+    }
+    set.journal.startRun(head);
+  }
+
+  private async takeCopyBegin(body: Buffer): Promise<void> {
+    const { set } = this.secondary;
+    const [head] = parseRecords(body);
+    const allowed =
+      head?.header.kind === 'rebase' &&
+      head.header.epoch === this.run.epoch &&
+      this.peerSetId === set.file.pair?.peer.setId;
+    if (!allowed) throw new RcopyError('E_PROTOCOL', `${this.hello.name} may not begin a copy`);
+    await this.secondary.exclusive(() => beginCopy(set, head));
+    this.acknowledge();
+  }
+
+  private async saveProgress(): Promise<void> {
+    this.copiedSinceSave = 0;
+    await this.secondary.exclusive(() => saveCopyProgress(this.secondary.set));
+    this.secondary.set.changed();
+  }
+
+  private async untilRoom(): Promise<void> {
+    const { set } = this.secondary;
+    let moved = false;
+    const stop = set.onChange(() => {
+      moved = true;
+    });
+    try {
+      if (this.secondary.sessions.has(this)) await set.drain();
+      await set.until(() => moved || this.over);
+    } finally {
+      stop();
+    }
+    if (this.over) throw new RcopyError('E_UNREACHABLE', 'the link ended');
+  }
+
+  private consumed(bytes: number): void {
+    this.consumedBytes += bytes;
+    this.acknowledge();
+  }
+}
+
+/** The whole records in one frame, each checked; their order is the journal's to check. */
+function parseRecords(body: Buffer): WholeRecord[] {
+  const records: WholeRecord[] = [];
+  for (let at = 0; at < body.length;) {
+    const check = decodeRecord(body, at);
+    if (check.found !== 'record') {
+      const reason = 'reason' in check ? check.reason : check.found;
+      throw new RcopyError('E_PROTOCOL', `a frame of records is broken at ${at}: ${reason}`);
+    }
+    records.push(check.record);
+    at += check.record.bytes.length;
+  }
+  return records;
+}
