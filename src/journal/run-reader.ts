@@ -10,8 +10,17 @@ import { SEGMENT_HEADER_BYTES, decodeSegmentHeader } from '../format/segment.ts'
 import type { FileHandle } from '../sys/files.ts';
 import { RecordReader } from './record-reader.ts';
 import type { Peek } from './record-reader.ts';
-import type { Run } from './run.ts';
 import type { SegmentStore } from './segment-store.ts';
+
+/** What a reader needs of the run that it reads. */
+export interface ReadableRun {
+  readonly epoch: number;
+  /** Ascending; trimming takes the first ones away. */
+  readonly segments: readonly { readonly firstSequence: number }[];
+  /** The record with which the run begins is synced. */
+  readonly headDurable: boolean;
+  segmentPath(firstSequence: number): string;
+}
 
 export class RunReader {
   /** The number that the next numbered record must have. */
@@ -20,14 +29,14 @@ export class RunReader {
   chain = 0;
   /** The seal was passed: nothing follows in this run. */
   ended = false;
-  private readonly run: Run;
+  private readonly run: ReadableRun;
   private readonly store: SegmentStore;
   private segmentFirst = -1;
   private handle: FileHandle | undefined;
   private records: RecordReader | undefined;
 
   /** Stands before record `sequence` (before the head, when that is where the run begins). */
-  constructor(run: Run, store: SegmentStore, sequence: number) {
+  constructor(run: ReadableRun, store: SegmentStore, sequence: number) {
     this.run = run;
     this.store = store;
     const segment = run.segments.findLast((candidate) => candidate.firstSequence <= sequence);

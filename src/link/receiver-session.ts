@@ -18,7 +18,16 @@ import { FRAME_HEADER_BYTES } from './frame.ts';
 import type { Frame } from './frame.ts';
 import { decodeCopyEnd, decodeRange } from './messages.ts';
 import type { Hello, SenderRun } from './messages.ts';
-import type { Secondary } from './secondary.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+
+/** What a session needs of the secondary that it feeds. */
+export interface SessionHome {
+  readonly set: ImageSet;
+  /** The sessions that are alive; one that ends takes itself out. */
+  readonly sessions: Set<ReceiverSession>;
+  /** Runs `action` when nothing else changes the set's history. */
+  exclusive<T>(action: () => Promise<T>): Promise<T>;
+}
 
 /** How much of a copy may be repeated after a crash. */
 const COPY_PROGRESS_BYTES = 8 * MIB;
@@ -31,7 +40,7 @@ export class ReceiverSession {
   readonly peerSetId: string;
   readonly peerName: string;
   readonly run: SenderRun;
-  private readonly secondary: Secondary;
+  private readonly home: SessionHome;
   private readonly channel: FrameChannel;
   private readonly hello: Hello;
   private readonly frames: Frame[] = [];
@@ -42,8 +51,8 @@ export class ReceiverSession {
   private lastAcknowledgement = '';
   private over = false;
 
-  constructor(secondary: Secondary, channel: FrameChannel, hello: Hello, run: SenderRun) {
-    this.secondary = secondary;
+  constructor(home: SessionHome, channel: FrameChannel, hello: Hello, run: SenderRun) {
+    this.home = home;
     this.channel = channel;
     this.hello = hello;
     this.peerSetId = hello.setId;
@@ -68,7 +77,7 @@ export class ReceiverSession {
   /** Tells the sender what is here, when that has changed. */
   acknowledge(): void {
     if (this.over) return;
-    const { set } = this.secondary;
+    const { set } = this.home;
     const message = {
       epochs: set.cursors(false).epochs.map((epoch) => ({
         epoch: epoch.epoch,
@@ -116,9 +125,9 @@ export class ReceiverSession {
     if (this.over) return;
     this.over = true;
     this.frames.length = 0;
-    this.secondary.sessions.delete(this);
+    this.home.sessions.delete(this);
     this.signal.notify();
-    this.secondary.set.changed(); // whoever waits for room for this sender's records stops
+    this.home.set.changed(); // whoever waits for room for this sender's records stops
   }
 
   private async work(): Promise<void> {
@@ -133,7 +142,7 @@ export class ReceiverSession {
   }
 
   private async take(frame: Frame): Promise<void> {
-    const { set } = this.secondary;
+    const { set } = this.home;
     switch (frame.type) {
       case 'records':
         await this.takeRecords(frame.body);
@@ -161,7 +170,7 @@ export class ReceiverSession {
   }
 
   private async takeRecords(body: Buffer): Promise<void> {
-    const { set } = this.secondary;
+    const { set } = this.home;
     const records = parseRecords(body);
     const [first] = records;
     if (first?.header.kind === 'open') this.takeHead(first);
@@ -177,7 +186,7 @@ export class ReceiverSession {
 
   /** A new epoch begins: its open record must name the very seal that was shown (R4). */
   private takeHead(head: WholeRecord): void {
-    const { set } = this.secondary;
+    const { set } = this.home;
     if (set.journal.run(head.header.epoch)) return;
     const open = decodeOpen(head.payload);
     const shown = this.hello.parentSeal;
@@ -200,31 +209,31 @@ export class ReceiverSession {
   }
 
   private async takeCopyBegin(body: Buffer): Promise<void> {
-    const { set } = this.secondary;
+    const { set } = this.home;
     const [head] = parseRecords(body);
     const allowed =
       head?.header.kind === 'rebase' &&
       head.header.epoch === this.run.epoch &&
       this.peerSetId === set.file.pair?.peer.setId;
     if (!allowed) throw new RcopyError('E_PROTOCOL', `${this.hello.name} may not begin a copy`);
-    await this.secondary.exclusive(() => beginCopy(set, head));
+    await this.home.exclusive(() => beginCopy(set, head));
     this.acknowledge();
   }
 
   private async saveProgress(): Promise<void> {
     this.copiedSinceSave = 0;
-    await this.secondary.exclusive(() => saveCopyProgress(this.secondary.set));
-    this.secondary.set.changed();
+    await this.home.exclusive(() => saveCopyProgress(this.home.set));
+    this.home.set.changed();
   }
 
   private async untilRoom(): Promise<void> {
-    const { set } = this.secondary;
+    const { set } = this.home;
     let moved = false;
     const stop = set.onChange(() => {
       moved = true;
     });
     try {
-      if (this.secondary.sessions.has(this)) await set.drain();
+      if (this.home.sessions.has(this)) await set.drain();
       await set.until(() => moved || this.over);
     } finally {
       stop();
