@@ -14,6 +14,7 @@ import { seededRandom } from '../sim/random.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'run.js');
 const VOLUME_BYTES = 48 * MIB;
+const PIECE_BYTES = 64 * 1024;
 
 export interface KillReport {
   /** How far the migration had come when its process died. */
@@ -71,8 +72,11 @@ class KillStory {
 
   /** A with data, C with a copy of all but the last writes. */
   async prepare(): Promise<void> {
-    for (let offset = 0; offset < VOLUME_BYTES; offset += 3 * MIB) {
-      this.model.set(this.random.bytes(2 * MIB), offset);
+    const piece = Buffer.from(this.random.bytes(PIECE_BYTES));
+    for (let offset = 0; offset < VOLUME_BYTES; offset += PIECE_BYTES) {
+      if (offset % (3 * MIB) >= 2 * MIB) continue; // every third MiB stays a hole
+      piece.writeUInt32LE(offset, 0);
+      this.model.set(piece, offset);
     }
     writeFileSync(this.at('image'), this.model);
     await this.site(async (site) => {
@@ -178,7 +182,7 @@ class KillStory {
     await this.site(async (site) => {
       const node = await site.open(this.at(name));
       for (let left = count; left > 0; left -= 1) {
-        const length = 1 + this.random.below(30_000);
+        const length = 1 + this.random.below(10_000);
         const offset = this.random.below(VOLUME_BYTES - length);
         const data = Buffer.from(this.random.bytes(length));
         await node.write({ volume: undefined, offset, data: [data], sync: true });
