@@ -18,6 +18,8 @@ import type { StoryWorld } from './world.ts';
 const A = '/tokyo';
 const B = '/osaka';
 const C = '/kyoto';
+/** Between host requests: together, before the journal's own sync, behind the applier's wait. */
+const PAUSES_MS = [0, 20, 70, 300];
 const SIZES = TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes);
 
 export interface StoryResult {
@@ -51,12 +53,13 @@ class Story {
     await this.replicate();
     await this.write(5);
     await this.replicate();
+    await this.busy(6, (site) => this.replicateOnce(site));
     await this.write(3);
     await this.create(B);
     await this.migrate(true);
     await this.write(4);
     await this.readAll(B);
-    await this.migrate(false);
+    await this.busy(6, (site) => this.migrateOnce(site, false));
     await this.write(3);
     await this.replicate();
     await this.prove();
@@ -97,14 +100,18 @@ class Story {
     const node = await site.open(this.primary);
     await ensureEpoch(node.set);
     for (const request of requests) {
-      const expected = this.model.add(request);
-      const completion = await submitAndWait(deviceOf(node, request.volume), asDevice(request));
-      if (!completion.ok || completion.sequence !== expected) {
-        throw new Error(`expected number ${expected}, got ${JSON.stringify(completion)}`);
-      }
+      await this.submit(node, request);
       if (this.random.below(2) === 0) await this.flush(node);
     }
     await this.flush(node);
+  }
+
+  private async submit(node: StorageNode, request: ModelRequest): Promise<void> {
+    const expected = this.model.add(request);
+    const completion = await submitAndWait(deviceOf(node, request.volume), asDevice(request));
+    if (!completion.ok || completion.sequence !== expected) {
+      throw new Error(`expected number ${expected}, got ${JSON.stringify(completion)}`);
+    }
   }
 
   private async flush(node: StorageNode): Promise<void> {
@@ -131,35 +138,26 @@ class Story {
   }
 
   private async replicate(): Promise<void> {
-    const replicate = async (site: Site) => {
-      const node = await site.open(this.primary);
-      const before = node.replication.counts.copiesBegun;
-      try {
-        return await node.replicate({ timeoutMs: 60_000, maxRate: undefined });
-      } finally {
-        this.copies += node.replication.counts.copiesBegun - before;
-      }
-    };
-    const answer = await this.world.command(replicate);
+    const answer = await this.world.command((site) => this.replicateOnce(site));
     if (answer.restoredSequence < this.model.newest) {
       throw new Error(`restored ${answer.restoredSequence} of ${this.model.newest}`);
     }
     await this.checkSecondary();
   }
 
+  private async replicateOnce(site: Site) {
+    const node = await site.open(this.primary);
+    const before = node.replication.counts.copiesBegun;
+    try {
+      return await node.replicate({ timeoutMs: 60_000, maxRate: undefined });
+    } finally {
+      this.copies += node.replication.counts.copiesBegun - before;
+    }
+  }
+
   /** With `detach` the copy behind is left for later. */
   private async migrate(detach: boolean): Promise<void> {
-    const migrate = async (site: Site) => {
-      const target = await site.open(B);
-      return target.migrate({
-        from: A,
-        mode: 'drain',
-        copy: 'post',
-        maxRate: undefined,
-        detach,
-      });
-    };
-    const answer = await this.world.command(migrate);
+    const answer = await this.world.command((site) => this.migrateOnce(site, detach));
     if (detach && answer.nextSequence !== this.model.newest + 1) {
       throw new Error(`[R4] B begins at ${answer.nextSequence}, A ended at ${this.model.newest}`);
     }
@@ -169,6 +167,41 @@ class Story {
       const refused = source.set.refusal('write');
       if (refused?.code !== 'E_SEALED') throw new Error('[R4] a sealed set refuses hosts');
     });
+    await this.checkSecondary();
+  }
+
+  private async migrateOnce(site: Site, detach: boolean) {
+    const target = await site.open(B);
+    return target.migrate({ from: A, mode: 'drain', copy: 'post', maxRate: undefined, detach });
+  }
+
+  /**
+   * Hosts write, mostly without a flush, while `work` goes on: time passes in between, so that
+   * records are synced, sent and applied at any moment of it.
+   */
+  private async busy(count: number, work: (site: Site) => Promise<unknown>): Promise<void> {
+    const requests = Array.from({ length: count }, (_, index) => this.makeRequest(index));
+    const write = async (site: Site) => {
+      const node = await site.open(this.primary);
+      await ensureEpoch(node.set);
+      for (const request of requests) {
+        await this.submit(node, request);
+        if (this.random.below(3) === 0) await this.flush(node);
+        await this.world.clock.sleep(PAUSES_MS[this.random.below(PAUSES_MS.length)] ?? 0);
+      }
+      await this.flush(node);
+    };
+    const both = async (site: Site) => {
+      for (const ended of await Promise.allSettled([work(site), write(site)])) {
+        if (ended.status === 'rejected') throw ended.reason;
+      }
+    };
+    // What a crash lost of these writes is not given again: their host is gone as well.
+    await this.world.command(both, async (site) => {
+      await this.learnWhatSurvived(site);
+      await work(site);
+    });
+    await this.world.command((site) => this.learnWhatSurvived(site));
     await this.checkSecondary();
   }
 
