@@ -1,0 +1,57 @@
+// Frozen samples of format version 1: what was once written stays readable, byte for byte.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { Site } from '../../src/control/site.ts';
+import { StoryWorld } from '../story/world.ts';
+import {
+  SAMPLES,
+  SAMPLE_SETS,
+  describeSample,
+  makeSamples,
+  sampleFiles,
+} from '../support/sample-sets.ts';
+
+/** Puts the frozen sets on a simulated disk, whose folders they are from then on. */
+async function frozenWorld(): Promise<StoryWorld> {
+  const frozen = await makeSamples(); // only for the names of the files
+  const world = new StoryWorld({ kind: 'none' }, 2);
+  for (const set of SAMPLE_SETS) {
+    for (const path of sampleFiles(frozen, set).keys()) {
+      world.disk.writeFile(`/${set}/${path}`, readFileSync(join(SAMPLES, set, path)));
+    }
+    world.disk.makeFolder(`/${set}/maps`, 'TEST:FOLDER');
+    const site = new Site(world.environment, { lockWaitMs: 0 });
+    await world.drive(site.adopt(`/${set}`));
+  }
+  return world;
+}
+
+describe.each(SAMPLE_SETS)('%s as version 1 wrote it', (set) => {
+  test('has the records and images that this program writes today', async () => {
+    const world = await makeSamples();
+    for (const [path, bytes] of sampleFiles(world, set)) {
+      if (!path.includes('/')) continue; // the others count their saves
+      const frozen = readFileSync(join(SAMPLES, set, path));
+      expect({ path, same: frozen.equals(bytes) }).toEqual({ path, same: true });
+    }
+  });
+
+  test('reads as it did', () => {
+    const golden = readFileSync(join(SAMPLES, `${set}.json`), 'utf8');
+    expect(describeSample(set)).toEqual(JSON.parse(golden));
+  });
+});
+
+test('osaka and kyoto open, are sound and hold the same', async () => {
+  const world = await frozenWorld();
+  await world.command(async (site) => {
+    const osaka = await site.open('/osaka');
+    expect(await osaka.verify()).toMatchObject({ ok: true, recordsChecked: 2 });
+    expect(await osaka.verifyAgainst('/kyoto')).toMatchObject({ equal: true, differences: [] });
+    expect((await osaka.set.contents.read(0, 0, 15)).toString('latin1')).toBe(
+      'the \0\0\0\0\0\0words',
+    );
+    expect((await osaka.set.contents.read(0, 8192, 16)).toString()).toBe('at the new place');
+  });
+});

@@ -1,0 +1,98 @@
+/**
+ * Makes the frozen samples of fixtures/: three small sets after a migration, the same bytes each
+ * time, for their disk, clock and randomness are simulated. `npm run fixtures` writes them anew;
+ * samples of a format version that was released are never changed.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { inspectJournal, inspectSet } from '../../src/control/inspect.ts';
+import { submitAndWait } from '../../src/device/device.ts';
+import { makeSetFolder, setPaths } from '../../src/imageset/set-folder.ts';
+import { nodeEnvironment } from '../../src/sys/node-environment.ts';
+import { StoryWorld } from '../story/world.ts';
+import { SMALL_JOURNAL } from './image-sets.ts';
+
+export const SAMPLES = join(import.meta.dirname, '..', '..', 'fixtures', 'format-1');
+export const SAMPLE_SETS = ['tokyo', 'osaka', 'kyoto'] as const;
+const VOLUMES = [{ name: 'db', sizeBytes: 16 * 1024 }];
+
+/** tokyo (A, retired), osaka (B, the primary) and kyoto (C), all closed in order. */
+export async function makeSamples(): Promise<StoryWorld> {
+  const world = new StoryWorld({ kind: 'none' }, 1);
+  for (const name of SAMPLE_SETS) {
+    await makeSetFolder(world.environment, `/${name}`, {
+      name,
+      volumes: VOLUMES,
+      journal: SMALL_JOURNAL,
+    });
+  }
+  await write(world, '/tokyo', 0, 'the first words');
+  await write(world, '/tokyo', 4090, 'over the border of two blocks');
+  await world.command(async (site) => {
+    const source = await site.open('/tokyo');
+    await source.createPair({ secondary: '/kyoto' });
+    await source.replicate({ timeoutMs: undefined, maxRate: undefined });
+    await source.mark('noon');
+    const device = source.set.volumes[0];
+    if (!device) throw new Error('tokyo has a volume');
+    const zeroes = { kind: 'zeroes', offset: 4, length: 6, fua: true, mayFree: true } as const;
+    await submitAndWait(device, zeroes);
+  });
+  await world.command(async (site) => {
+    const how = { mode: 'drain', copy: 'post', maxRate: undefined, detach: false } as const;
+    return (await site.open('/osaka')).migrate({ from: '/tokyo', ...how });
+  });
+  await write(world, '/osaka', 8192, 'at the new place');
+  await world.command(async (site) => {
+    const request = { timeoutMs: undefined, maxRate: undefined };
+    return (await site.open('/osaka')).replicate(request);
+  });
+  return world;
+}
+
+async function write(world: StoryWorld, set: string, offset: number, text: string): Promise<void> {
+  await world.command(async (site) => {
+    const data = [Buffer.from(text)];
+    return (await site.open(set)).write({ volume: undefined, offset, data, sync: true });
+  });
+}
+
+/** The files of a sample set, by their path in the set's folder. */
+export function sampleFiles(world: StoryWorld, set: string): Map<string, Uint8Array> {
+  const { disk } = world;
+  const folder = `/${set}`;
+  const journal = setPaths.journal(folder);
+  const names = disk.list(journal, 'TEST:LIST').filter((name) => !name.startsWith('spare'));
+  const paths = [
+    'set.json',
+    'cursors',
+    ...names.map((name) => `journal/${name}`),
+    ...VOLUMES.map(({ name }) => `volumes/${name}.img`),
+  ];
+  return new Map(paths.map((path) => [path, disk.readFile(`${folder}/${path}`)]));
+}
+
+/** What inspection says of a sample: the golden text beside it. */
+export function describeSample(set: string): unknown {
+  const folder = join(SAMPLES, set);
+  const { cursors, images, notices } = inspectSet(nodeEnvironment, folder);
+  const records = [...inspectJournal(nodeEnvironment, folder, { from: 0, limit: 100 })].map(
+    ({ epoch, sequence, kind, offset, length, chain, fileOffset, note }) =>
+      `${epoch} ${sequence} ${kind} ${offset}+${length} ${chain} @${fileOffset} ${note}`.trim(),
+  );
+  return { cursors, images, notices, records };
+}
+
+/** Writes the samples where they are kept, and what inspection says of them. */
+export async function writeSamples(): Promise<void> {
+  const world = await makeSamples();
+  for (const set of SAMPLE_SETS) {
+    for (const [path, bytes] of sampleFiles(world, set)) {
+      const file = join(SAMPLES, set, path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, bytes);
+    }
+    const golden = `${JSON.stringify(describeSample(set), undefined, 2)}\n`;
+    writeFileSync(join(SAMPLES, `${set}.json`), golden);
+  }
+}
