@@ -100,7 +100,7 @@ describe('half a request of the greatest size synced and sent, then a crash', ()
     expect(difference(peekAll(c.set), sites.model.now)).toBeUndefined();
   });
 
-  test('[R1] the secondary that got half of it applies nothing, also after its own crash', async () => {
+  test('[R1] the secondary that got half of it applies nothing', async () => {
     const sites = new Sites();
     const { a, c } = await sites.paired();
     await sites.write(A, write(0, 0, 4096, 1));
@@ -173,7 +173,7 @@ describe('C’s journal full of later-epoch records when the earlier ones arrive
 });
 
 describe('a flipped bit in A’s seal', () => {
-  test('[R4] [R8] on A’s disk: A stays sealed, or is damaged, but never takes a write', async () => {
+  test('[R4] [R8] on A’s disk: A stays sealed, or is damaged; it takes no write', async () => {
     const { sites } = await detached();
     await sites.close(A);
     const machine = sites.machine(A);

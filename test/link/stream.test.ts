@@ -95,7 +95,7 @@ describe('the first copy', () => {
     },
   );
 
-  test('[R1] makes it durable that the secondary is not usable before its first range', async () => {
+  test('[R1] makes durable that the secondary is not usable, then sends ranges', async () => {
     const { sites, a, c } = await unpaired({ syncMs: 2 });
     await sites.write(A, write(0, 0, 30_000, 1), write(1, 0, 20_000, 2));
     await sites.drive(a.createPair({ secondary: C }));

@@ -133,7 +133,7 @@ describe('a migration', () => {
     expect(from).toBeLessThanOrEqual(WHOLE.indexOf(failing));
   });
 
-  test('[R4] a source that gives another seal than before is a bug, and nothing follows', async () => {
+  test('[R4] a source that gives another seal than before is a bug; nothing follows', async () => {
     const parties = new Parties();
     parties.handover = { ...HANDOVER, sealRecord: 'ef' };
     const sealedBefore = { ...migrationIn('switching'), handover: HANDOVER };

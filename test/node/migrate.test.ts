@@ -156,7 +156,7 @@ describe('--detach', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
-  test('[R6] B comes back with A out of reach: what is here is served, the rest is an error', async () => {
+  test('[R6] B comes back, A out of reach: what is here is served, the rest refused', async () => {
     const { sites } = await ready();
     await sites.migrate(true);
     await sites.write(B, write(0, 8192, 4096, 21));
@@ -233,7 +233,7 @@ describe('an abort before the switch', () => {
     expect(await sites.differs('/nagoya')).toBeUndefined();
   });
 
-  test('[R4] after the switch is refused from either end, and a repeated seal is the same', async () => {
+  test('[R4] after the switch: refused from either end; a repeated seal is the same', async () => {
     const { sites, a, b } = await ready();
     await sites.migrate(true);
     const { id, mode, copy, source, target, secondary, handover } =

@@ -1,4 +1,4 @@
-/** Pairs, waits, full journals, status and verify: what a user asks of nodes that reach each other. */
+/** Pairs, waits, full journals, status and verify: what a user asks of nodes. */
 import { describe, expect, test } from '@jest/globals';
 import { submitAndWait } from '../../src/device/device.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
@@ -41,7 +41,7 @@ describe('a pair', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
-  test('is refused to a set that has one, that was used, is too small, or is the same', async () => {
+  test('is refused to a set that has one, was used, is too small, or is the same', async () => {
     const sites = new Sites();
     const { a, c } = await sites.paired();
     const d = await sites.create('/nagoya');
@@ -60,7 +60,7 @@ describe('a pair', () => {
     expect(d.set.file.pair).toBeNull();
   });
 
-  test('that is ended leaves two groups that hosts can write, and no way between them', async () => {
+  test('that is ended leaves two groups that hosts can write, no way between them', async () => {
     const sites = new Sites();
     const { a, c } = await sites.paired();
     await sites.write(A, write(0, 0, 9000, 1));
@@ -312,7 +312,7 @@ describe('[R10] status', () => {
     await sites.drive(letGo());
   });
 
-  test('a torn tail that was cut is a notice, and verify finds nothing wrong with that', async () => {
+  test('a torn tail that was cut is a notice; verify finds nothing wrong with that', async () => {
     const sites = new Sites();
     await sites.paired();
     await sites.write(A, write(0, 0, 4096, 1));
