@@ -186,7 +186,7 @@ export class ImageSet {
     });
   }
 
-  /** What the secondary has, by its own word: trims, makes room (R7). Never goes back. */
+  /** What the secondary has, by its own word: trims, makes room (R7). */
   noteSecondary(state: SecondaryState): void {
     this.secondary = state;
     this.trim();

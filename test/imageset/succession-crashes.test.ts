@@ -15,7 +15,7 @@ import {
 } from '../../src/imageset/succession.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
-import { sweepCrashes } from '../support/crash-sweep.ts';
+import { sweepCrashes, untilCrashed } from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
@@ -382,4 +382,43 @@ describe('B, crashed at every operation', () => {
     assertVolumes(await readAll(again), model.now);
     await again.close();
   });
+
+  // The old content of such a block is still at the source: a bit lost would bring it back.
+  test.each(['lose', 'random', 'keep'] as const)(
+    '[R7] a block changed, shipped and trimmed while a map lags, a presence bit lost: %s',
+    async (survival) => {
+      let points = 0;
+      for (let crashed = true; crashed; points += 1) {
+        const world = worldOn(disk.survivors('keep', 1));
+        const set = await openSet(world, TARGET);
+        set.contents.source = new StillSource(SOURCE);
+        await acceptHandover(set, migration);
+        const first = migration.handover?.nextSequence ?? 0;
+        const model = new VolumesModel(SOURCE, first, TINY_JOURNAL.recordPayloadBytesMax);
+        let flushed = first - 1;
+        world.disk.crashAt(world.disk.operations + points);
+        const shipAndTrim = async () => {
+          for (let round = 0; round < 4; round += 1) {
+            const change = write(0, round * 8192, 8192, round + 1);
+            model.apply(change);
+            const sequence = await perform(set, change);
+            await flush(set);
+            flushed = sequence;
+            // C has it at once: only what is durable here keeps the record now.
+            const shipped = { epoch: set.file.epoch, sequence };
+            set.noteSecondary({ durable: shipped, restored: shipped });
+            await set.drain();
+          }
+        };
+        await untilCrashed(world.disk, shipAndTrim());
+        crashed = world.disk.crashed;
+        const again = await openSet(worldOn(world.disk.survivors(survival, points)), TARGET);
+        again.contents.source = new StillSource(SOURCE);
+        expect(again.newest).toBeGreaterThanOrEqual(flushed);
+        assertVolumes(await readAll(again), model.after(again.newest));
+        again.release();
+      }
+      expect(points).toBeGreaterThan(40);
+    },
+  );
 });
