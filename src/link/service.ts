@@ -52,9 +52,15 @@ export interface ReadParameters {
   readonly volume: number;
   readonly offset: number;
   readonly length: number;
-  /** The migration whose source is asked: only the set that it sealed may answer. */
-  readonly sealedBy: string;
+  readonly from: ReadFrom;
 }
+
+/** Which set may answer; whoever else stands at the address refuses (R5). */
+export type ReadFrom =
+  /** The set that this migration sealed. */
+  | { readonly kind: 'source'; readonly migrationId: string }
+  /** The pair's secondary, once it follows this epoch: it has all of the one before then. */
+  | { readonly kind: 'secondary'; readonly pairId: string; readonly epoch: number };
 
 interface ReadAnswer {
   readonly asOf: number;
@@ -69,8 +75,9 @@ async function answer(
   handle: CallHandler,
 ): Promise<{ value: unknown; data?: Uint8Array }> {
   if (name !== 'read') return { value: await handle(name, parameters) };
-  const { volume, offset, length, sealedBy } = parameters as ReadParameters;
-  checkSource(set, sealedBy);
+  const { volume, offset, length, from } = parameters as ReadParameters;
+  if (from.kind === 'source') checkSource(set, from.migrationId);
+  else checkFollows(set, from.pairId, from.epoch);
   const image = set.contents.image(volume);
   if (!(offset >= 0 && length > 0 && offset + length <= image.sizeBytes)) {
     throw new RcopyError('E_RANGE', `a read of ${length} bytes at ${offset} leaves ${image.name}`);
@@ -91,6 +98,14 @@ export function checkSource(set: ImageSet, migrationId: string): void {
     `${set.folder} is not the set that migration ${migrationId} sealed`,
     { hint: 'bring the source of the migration back to its address' },
   );
+}
+
+/** Throws `E_UNREACHABLE` unless this is the pair's secondary, usable, and in that epoch. */
+function checkFollows(set: ImageSet, pairId: string, epoch: number): void {
+  const { role, pair } = set.file;
+  const follows = set.usable && set.feed.position.epoch >= epoch;
+  if (role === 'secondary' && pair?.id === pairId && follows) return;
+  throw new RcopyError('E_UNREACHABLE', `${set.folder} does not hold epoch ${epoch - 1} whole yet`);
 }
 
 /**

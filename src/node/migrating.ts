@@ -6,9 +6,11 @@ import { acceptHandover, bury, finishPresence, seal } from '../imageset/successi
 import { Pacer } from '../link/pacer.ts';
 import type { Migration } from '../migration/machine.ts';
 import type { ControllerPort, PartyFacts, SourcePort, TargetPort } from '../migration/ports.ts';
+import { absentSource } from './absent-source.ts';
 import type { OnProgress } from './answers.ts';
 import type { MigrationCall } from './calls.ts';
 import { isBlank, isUnderWay, pairOf } from './pairing.ts';
+import { isAway } from './peers.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
 
@@ -146,7 +148,7 @@ export interface TargetOptions {
   readonly set: ImageSet;
   readonly address: string;
   readonly replication: Replication;
-  readonly source: Peer;
+  readonly peer: (address: string) => Peer;
   readonly maxRate?: number | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
@@ -166,7 +168,7 @@ export function targetPort(options: TargetOptions): TargetPort {
     },
     async accept(migration) {
       await acceptHandover(set, migration);
-      set.contents.source = options.source.sourceOf(migration.id);
+      set.contents.source = absentSource(migration, options.peer);
       set.changed();
     },
     copy: (migration, drain) => copyBehind(options, migration, drain),
@@ -192,8 +194,9 @@ async function copyBehind(
   drain: () => Promise<void>,
 ): Promise<void> {
   const { set, replication } = options;
-  set.contents.source ??= options.source.sourceOf(migration.id);
+  set.contents.source ??= absentSource(migration, options.peer);
   // The rate holds back what is fetched, never what hosts write: the second site must follow.
+  const before = set.secondary;
   const letGo = replication.want();
   try {
     let sourceFailure: Error | undefined;
@@ -201,17 +204,27 @@ async function copyBehind(
       sourceFailure = error;
       set.changed();
     });
-    await fetchAbsent(options);
     const next = migration.handover?.nextSequence ?? 0;
     const epoch = migration.handover?.epoch ?? 0;
-    await set.until(() => {
-      const restored = set.secondary?.restored;
-      // C goes on to the next epoch only when it holds the seal and has applied all before it.
-      if (restored && restored.epoch > epoch && restored.sequence >= next - 1) return true;
-      const failure = replication.failure ?? sourceFailure;
-      if (failure) throw failure;
-      return false;
-    });
+    const followed = () =>
+      set.until(() => {
+        const restored = set.secondary?.restored;
+        // C goes on to the next epoch only when it holds the seal and has applied all before it.
+        if (restored && restored.epoch > epoch && restored.sequence >= next - 1) return true;
+        // A source that is away matters only when the secondary has spoken and lacks something.
+        const heard = set.secondary !== before;
+        const failure = replication.failure ?? (heard ? sourceFailure : undefined);
+        if (failure) throw failure;
+        return false;
+      });
+    try {
+      await fetchAbsent(options);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      await followed(); // then C can give what the source cannot
+      await fetchAbsent(options);
+    }
+    await followed();
     await finishPresence(set);
   } finally {
     await letGo();

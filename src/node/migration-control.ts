@@ -8,6 +8,7 @@ import type { PartyFacts, SourcePort } from '../migration/ports.ts';
 import { prechecks } from '../migration/prechecks.ts';
 import type { Precheck } from '../migration/prechecks.ts';
 import { MigrationRunner } from '../migration/runner.ts';
+import { absentSource } from './absent-source.ts';
 import type { MigrateAnswer, MigrationStatusAnswer, PrecheckAnswer } from './answers.ts';
 import { noControllers, partyFacts, sourceActions, sourcePort, targetPort } from './migrating.ts';
 import { isUnderWay } from './pairing.ts';
@@ -44,7 +45,7 @@ export class MigrationControl {
     const { set, peer } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
-    set.contents.source = peer(migration.source.address).sourceOf(migration.id);
+    set.contents.source = absentSource(migration, peer);
   }
 
   async check(request: MigrateRequest): Promise<PrecheckAnswer> {
@@ -234,7 +235,7 @@ export class MigrationControl {
     const { maxRate, onProgress } = request;
     return new MigrationRunner(migration, {
       source: this.timed(sourcePort(sourcePeer)),
-      target: targetPort({ set, address, replication, source: sourcePeer, maxRate, onProgress }),
+      target: targetPort({ set, address, replication, peer, maxRate, onProgress }),
       controllers: noControllers,
       changed: ({ state }) => {
         if (state === 'copying') this.pauseMs = this.sinceSealMs();

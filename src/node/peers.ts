@@ -3,6 +3,7 @@ import { isRcopyError } from '../base/errors.ts';
 import { FrameChannel } from '../link/channel.ts';
 import type { Hello } from '../link/messages.ts';
 import { PeerClient } from '../link/service.ts';
+import type { ReadFrom } from '../link/service.ts';
 import type { AbsentSource } from '../imageset/contents.ts';
 import type { Connector } from './connector.ts';
 
@@ -24,12 +25,12 @@ export class Peer {
     return (await client.call(name, parameters)).value as T;
   }
 
-  /** Where the target of a migration gets its absent blocks: from the set that it sealed. */
-  sourceOf(migrationId: string): AbsentSource {
+  /** Blocks of this peer, as long as it is the set that `from` names. */
+  blocks(from: ReadFrom): AbsentSource {
     return {
       fetch: async (volume, offset, length) => {
         const client = await this.connected();
-        return client.fetch({ volume, offset, length, sealedBy: migrationId });
+        return client.fetch({ volume, offset, length, from });
       },
     };
   }

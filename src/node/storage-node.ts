@@ -218,7 +218,7 @@ export class StorageNode {
     await this.set.close();
   }
 
-  /** Ends all links and forgets everything else, as a crash would. For tests of crashes. */
+  /** Ends all links, dialled and taken; the set stays open. */
   async disconnect(): Promise<void> {
     await this.replication.stop();
     await this.secondary?.stop();

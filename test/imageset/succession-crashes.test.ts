@@ -399,9 +399,9 @@ describe('B, crashed at every operation', () => {
         world.disk.crashAt(world.disk.operations + points);
         const shipAndTrim = async () => {
           for (let round = 0; round < 4; round += 1) {
-            const change = write(0, round * 8192, 8192, round + 1);
-            model.apply(change);
-            const sequence = await perform(set, change);
+            const whole = write(0, round * 8192, 8192, round + 1);
+            model.apply(whole);
+            const sequence = await perform(set, whole);
             await flush(set);
             flushed = sequence;
             // C has it at once: only what is durable here keeps the record now.

@@ -206,10 +206,13 @@ describe('a migration', () => {
     await sites.close(A);
     sites.machine(A).disk.rename(A, '/aside', 'TEST:RENAME');
     await sites.create(A);
+    sites.away.add(C); // which could give them
+    sites.cutLinks(C);
     await sites.clock.pass(1);
     const refused = await sites.refusal(b.resumeMigration({ maxRate: undefined }));
     expect(refused.code).toBe('E_UNREACHABLE');
     expect(b.set.contents.absentBytes).toBe(absent);
+    sites.away.delete(C);
     await sites.close(A);
     sites.machine(A).disk.rename(A, '/stranger', 'TEST:RENAME');
     sites.machine(A).disk.rename('/aside', A, 'TEST:RENAME');

@@ -156,6 +156,26 @@ describe('--detach', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
+  test('[R6] A dies for good when C has N - 1: B takes what it lacks from C', async () => {
+    const { sites } = await ready();
+    await sites.migrate(true);
+    await sites.write(B, write(0, 8192, 4096, 21), write(1, 700, 90, 22));
+    const b = await sites.open(B);
+    // C gets what A owes, and B's own records: it follows B's epoch then.
+    await sites.drive(b.replicate(REPLICATE));
+    expect(b.set.contents.absentBytes).toBeGreaterThan(0);
+    await sites.write(B, write(0, 5000, 30, 23));
+    await sites.crash(A, 'lose');
+    sites.away.add(A);
+    await sites.crash(B, 'lose');
+    const again = await sites.open(B);
+    await sites.drive(again.resumeMigration({ maxRate: undefined }));
+    expect(again.migrationStatus().migration).toMatchObject({ state: 'done', remainingBytes: 0 });
+    expect(await sites.differs(B)).toBeUndefined();
+    await sites.replicate(B);
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+
   test('[R6] B comes back, A out of reach: what is here is served, the rest refused', async () => {
     const { sites } = await ready();
     await sites.migrate(true);
