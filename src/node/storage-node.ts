@@ -75,6 +75,8 @@ export class StorageNode {
   private readonly peers = new Map<string, Peer>();
   private readonly channels = new Set<FrameChannel>();
   private secondary: Secondary | undefined;
+  /** The pair is being left: no sender is taken any more. */
+  private leaves = false;
 
   private constructor(set: ImageSet, options: NodeOptions) {
     this.set = set;
@@ -232,6 +234,7 @@ export class StorageNode {
       return;
     }
     checkSecondary(this.set);
+    if (this.leaves) throw this.hasLeft();
     this.secondary ??= new Secondary(this.set, {
       bootId: this.bootId,
       eager: this.options.eager,
@@ -243,9 +246,18 @@ export class StorageNode {
   private async leave(pairId: string): Promise<void> {
     const { set, secondary } = this;
     if (set.file.pair?.id !== pairId) return;
+    this.leaves = true;
     this.secondary = undefined;
-    await secondary?.stop(new RcopyError('E_NOT_PAIRED', `${set.file.name} has left the pair`));
-    await leavePair(set, pairId);
+    try {
+      await secondary?.stop(this.hasLeft());
+      await leavePair(set, pairId);
+    } finally {
+      this.leaves = false;
+    }
+  }
+
+  private hasLeft(): RcopyError {
+    return new RcopyError('E_NOT_PAIRED', `${this.set.file.name} has left the pair`);
   }
 
   private async answer(name: string, value: unknown): Promise<unknown> {

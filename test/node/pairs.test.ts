@@ -86,24 +86,33 @@ describe('a pair', () => {
     expect(again.set.newest).toBe(a.set.newest + 1);
   });
 
-  test('[R4] that is ended under a link takes nothing more from it', async () => {
+  test.each([
+    ['that has not said hello yet', 0],
+    ['that is idle', 1],
+    ['in full flow', 70],
+  ])('[R4] that is ended under a link %s takes nothing more from it', async (_, afterMs) => {
     const sites = new Sites({ syncMs: 3 });
     const { a, c } = await sites.paired();
     const letGo = a.replication.want();
     await sites.clock.run(() => a.replication.isUp);
     for (let id = 0; id < 6; id += 1) await sites.write(A, write(0, id * 500, 3000, id));
+    await sites.clock.pass(afterMs);
     const ended = a.deletePair();
-    for (let id = 6; id < 12; id += 1) await sites.write(A, write(0, id * 500, 3000, id));
+    for (let id = 6; id < 16; id += 1) {
+      await sites.write(A, write(0, id * 500, 3000, id));
+      await sites.flush(A);
+    }
     await sites.drive(ended);
     await sites.drive(letGo());
     const { takenOverAt } = c.set.file;
-    const kept = takenOverAt?.sequence ?? -1;
-    expect(difference(await sites.contents(C), sites.model.after(kept) ?? [])).toBeUndefined();
+    const kept = sites.model.after(takenOverAt?.sequence ?? -1);
+    expect(kept).toBeDefined();
+    expect(difference(await sites.contents(C), kept ?? [])).toBeUndefined();
     await sites.clock.pass(500);
     await sites.crash(C, 'keep');
     const again = await sites.open(C);
     expect(again.set.file.takenOverAt).toEqual(takenOverAt);
-    expect(difference(peekAll(again.set), sites.model.after(kept) ?? [])).toBeUndefined();
+    expect(difference(peekAll(again.set), kept ?? [])).toBeUndefined();
   });
 });
 
