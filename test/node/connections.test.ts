@@ -1,4 +1,4 @@
-/** Connections between nodes: one for each peer, however many ask, and none is kept that has ended. */
+/** Connections between nodes: one a peer, however many ask, and none is kept that has ended. */
 import { expect, test } from '@jest/globals';
 import { FrameChannel } from '../../src/link/channel.ts';
 import { encodeJson } from '../../src/link/messages.ts';
