@@ -34,9 +34,7 @@ export default class Wait extends SetCommand {
     const until = untilOf(flags);
     const { timeout: timeoutMs } = flags;
     const answer = await this.withSite(flags['lock-wait'], (site) =>
-      this.withProgress('waiting', async () =>
-        (await site.open(args.set)).wait({ until, timeoutMs }),
-      ),
+      this.withProgress('waiting', () => site.wait(args.set, { until, timeoutMs })),
     );
     const { good } = await this.paint();
     this.print([

@@ -5,7 +5,8 @@
 export { RcopyError, isRcopyError } from './base/errors.ts';
 export type { ErrorCode } from './base/errors.ts';
 export { Site } from './control/site.ts';
-export type { CreateRequest, FreshTarget, SiteOptions } from './control/site.ts';
+export type { SiteOptions } from './control/site.ts';
+export type { CreateRequest, FreshTarget } from './control/set-making.ts';
 export { inspectJournal, inspectSet } from './control/inspect.ts';
 export type { InspectAnswer, JournalLine } from './control/inspect.ts';
 export type * from './node/answers.ts';

@@ -4,46 +4,47 @@
  */
 import { basename } from 'node:path';
 import { RcopyError, isRcopyError } from '../base/errors.ts';
-import { JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, NAME_PATTERN } from '../base/limits.ts';
-import { VOLUMES_MAX, VOLUME_BYTES_MAX, journalSizesFor } from '../base/limits.ts';
-import type { JournalSizes } from '../base/limits.ts';
+import { journalSizesFor } from '../base/limits.ts';
 import type { SetId } from '../base/ids.ts';
-import type { SetFile } from '../format/set-file.ts';
 import { openImageSet } from '../imageset/open-set.ts';
 import { makeSetFolder, remakeSetFolder } from '../imageset/set-folder.ts';
 import { readSetFile } from '../imageset/set-file-store.ts';
-import type { CreateAnswer, MigrateAnswer, PairAnswer, PrecheckAnswer } from '../node/answers.ts';
+import type {
+  CreateAnswer,
+  MigrateAnswer,
+  PairAnswer,
+  PrecheckAnswer,
+  WaitAnswer,
+} from '../node/answers.ts';
 import type { Connector } from '../node/connector.ts';
 import { refuseUnready } from '../node/migration-control.ts';
-import type { MigrateRequest } from '../node/requests.ts';
+import type { MigrateRequest, WaitRequest } from '../node/requests.ts';
 import { StorageNode } from '../node/storage-node.ts';
+import { describeWait, timedOut } from '../node/wait.ts';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { Environment } from '../sys/environment.ts';
 import { memoryStreamPair } from '../sys/memory-stream.ts';
 import type { ByteStream } from '../sys/stream.ts';
+import {
+  checkCreate,
+  checkSame,
+  createAnswer,
+  existingSet,
+  isPartnerOf,
+  journalOf,
+} from './set-making.ts';
+import type { CreateRequest, FreshTarget } from './set-making.ts';
 
 export interface SiteOptions {
   /** How long to wait for another command's lock, in milliseconds. */
   readonly lockWaitMs: number;
 }
 
-/** What may be done to get a target that was never written. */
-export interface FreshTarget {
-  /** Make it when there is none. */
-  readonly create: boolean;
-  /** Give up what it holds. */
-  readonly overwrite: boolean;
-}
+/** How often a wait looks at a set that another command has to bring on. */
+const WAIT_POLL_MS = 250;
 
 /** Stands for the id of a set that is not made yet. */
 const NO_ID = '0'.repeat(32);
-
-export interface CreateRequest {
-  readonly folder: string;
-  readonly volumes: readonly { readonly name: string; readonly sizeBytes: number }[];
-  readonly journalBytes: number;
-  readonly ifMissing: boolean;
-}
 
 export class Site implements Connector {
   private readonly environment: Environment;
@@ -100,6 +101,35 @@ export class Site implements Connector {
     this.nodes.set(folder, opened);
     opened.catch(() => this.nodes.delete(folder));
     return opened;
+  }
+
+  /**
+   * Waits until the secondary has restored something. What another command has to bring about is
+   * looked for now and then, with the set let go in between. Rejects with `E_TIMEOUT`.
+   */
+  async wait(set: string, request: WaitRequest): Promise<WaitAnswer> {
+    const { clock } = this.environment;
+    const start = clock.monotonicMs();
+    for (;;) {
+      const node = await this.open(set);
+      const { timeoutMs } = request;
+      const leftMs =
+        timeoutMs === undefined ? undefined : timeoutMs - (clock.monotonicMs() - start);
+      if (node.canReach(request)) return node.wait({ ...request, timeoutMs: leftMs });
+      await this.letGo(set);
+      if (leftMs !== undefined && leftMs <= 0)
+        throw timedOut(describeWait(request), timeoutMs ?? 0);
+      if (this.stopped) throw new RcopyError('E_STOPPED', 'the wait was stopped');
+      await clock.sleep(Math.min(WAIT_POLL_MS, leftMs ?? WAIT_POLL_MS));
+    }
+  }
+
+  /** Closes one set: other commands may have it. */
+  private async letGo(set: string): Promise<void> {
+    const folder = this.environment.files.resolve(set);
+    const node = await this.nodes.get(folder);
+    this.nodes.delete(folder);
+    await node?.close();
   }
 
   /** How the opened sets reach each other: by folder, in this process. */
@@ -244,71 +274,4 @@ export class Site implements Connector {
     }
     return undefined;
   }
-}
-
-/** The pair, or the migration, that is asked for exists already: nothing to prepare. */
-function isPartnerOf(there: SetFile, model: SetFile): boolean {
-  return there.pair?.peer.setId === model.setId || there.migration?.source.setId === model.setId;
-}
-
-function existingSet(environment: Environment, folder: string): SetFile | undefined {
-  try {
-    return readSetFile(environment.files, folder);
-  } catch (error) {
-    if (isRcopyError(error, 'E_NOT_FOUND')) return undefined;
-    throw error;
-  }
-}
-
-function checkCreate({ volumes, journalBytes, folder }: CreateRequest): void {
-  const refuse = (message: string): never => {
-    throw new RcopyError('E_USAGE', message);
-  };
-  if (volumes.length === 0) refuse('an image set needs at least one volume');
-  if (volumes.length > VOLUMES_MAX) refuse(`an image set has at most ${VOLUMES_MAX} volumes`);
-  if (!NAME_PATTERN.test(basename(folder))) {
-    refuse(
-      `${basename(folder)} is no name for an image set: letters, digits, dot, dash, underscore`,
-    );
-  }
-  for (const { name, sizeBytes } of volumes) {
-    if (!NAME_PATTERN.test(name)) refuse(`${JSON.stringify(name)} is no name for a volume`);
-    if (volumes.filter((volume) => volume.name === name).length > 1) {
-      refuse(`volume ${name} is named twice`);
-    }
-    if (sizeBytes < 1 || sizeBytes > VOLUME_BYTES_MAX || sizeBytes % 512 !== 0) {
-      refuse(`volume ${name}: a size is a multiple of 512, at most ${VOLUME_BYTES_MAX} bytes`);
-    }
-  }
-  if (journalBytes < JOURNAL_BYTES_MIN || journalBytes > JOURNAL_BYTES_MAX) {
-    refuse(`a journal has ${JOURNAL_BYTES_MIN} to ${JOURNAL_BYTES_MAX} bytes`);
-  }
-}
-
-function checkSame(existing: SetFile, request: CreateRequest): void {
-  const same =
-    existing.volumes.length === request.volumes.length &&
-    request.volumes.every((volume) =>
-      existing.volumes.some(
-        (other) => other.name === volume.name && other.sizeBytes === volume.sizeBytes,
-      ),
-    );
-  if (same) return;
-  throw new RcopyError('E_NOT_EMPTY', `${request.folder} is there with other volumes`, {
-    hint: 'see `rcopy inspect`',
-  });
-}
-
-function journalOf({ journal }: SetFile): JournalSizes {
-  const { segmentBytes, segmentsMax, recordPayloadBytesMax, requestBytesMax } = journal;
-  return { segmentBytes, segmentsMax, recordPayloadBytesMax, requestBytesMax };
-}
-
-function createAnswer(file: SetFile, folder: string, changed: boolean): CreateAnswer {
-  return {
-    changed,
-    set: { id: file.setId, name: file.name, path: folder },
-    volumes: file.volumes.map(({ name, sizeBytes }) => ({ name, size: sizeBytes })),
-    journal: { capacityBytes: file.journal.segmentBytes * file.journal.segmentsMax },
-  };
 }

@@ -95,12 +95,18 @@ export class HostPort {
     }
   }
 
+  /** Whether the journal takes a mark now. */
+  hasRoomForMark(payload: Uint8Array): boolean {
+    const run = this.set.writableRun();
+    return run !== undefined && this.set.journal.admits(run, [payload.length], 'host');
+  }
+
   /** A numbered record without data: a mark. Durable when it resolves. */
   async mark(payload: Uint8Array): Promise<number> {
     const refusal = this.set.refusal('write');
     if (refusal) throw refusal;
     const run = this.set.writableRun();
-    if (!run || !this.set.journal.admits(run, [payload.length], 'host')) throw journalFull();
+    if (!run || !this.hasRoomForMark(payload)) throw journalFull();
     this.writeBatch();
     const record: NewRecord = {
       kind: 'mark',

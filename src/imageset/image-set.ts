@@ -252,7 +252,9 @@ export class ImageSet {
 
   /** Appends a mark, durably: a named point in the sequence. Resolves with its number. */
   async mark(name: string): Promise<number> {
-    const sequence = await this.hosts.mark(Buffer.from(name, 'utf8'));
+    const payload = Buffer.from(name, 'utf8');
+    if (!this.hosts.hasRoomForMark(payload)) await this.drain();
+    const sequence = await this.hosts.mark(payload);
     this.noteMark({ name, epoch: this.file.epoch, sequence });
     return sequence;
   }

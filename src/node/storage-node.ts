@@ -55,7 +55,7 @@ import type {
 } from './requests.ts';
 import { statusOf } from './status.ts';
 import { verifySet } from './verify.ts';
-import { waitFor } from './wait.ts';
+import { canReach, waitFor } from './wait.ts';
 
 export interface NodeOptions extends OpenOptions {
   readonly connector: Connector;
@@ -140,6 +140,11 @@ export class StorageNode {
     if (refused) throw refused;
     await ensureEpoch(this.set);
     return { name, sequence: await this.set.mark(name) };
+  }
+
+  /** Whether `wait` can come to an end while only this process has the set. */
+  canReach(request: WaitRequest): boolean {
+    return canReach(this.set, request);
   }
 
   wait(request: WaitRequest): Promise<WaitAnswer> {

@@ -53,6 +53,39 @@ function wanted(set: ImageSet, { until }: WaitRequest): number {
   }
 }
 
+/**
+ * Whether waiting in this process can bring it about: it is there already, or this set is the
+ * primary that has it and can send it.
+ */
+export function canReach(set: ImageSet, request: WaitRequest): boolean {
+  if (!set.file.pair) throw notPaired(set);
+  const sequence = wanted(set, request);
+  if (restoredIn(set) >= sequence) return true;
+  return set.file.role === 'primary' && sequence <= set.newest;
+}
+
+/** What a wait waits for, in words. */
+export function describeWait({ until }: WaitRequest): string {
+  switch (until.kind) {
+    case 'synced':
+      return 'everything restored';
+    case 'sequence':
+      return `number ${until.sequence} restored`;
+    case 'mark':
+      return `mark ${until.name} restored`;
+  }
+}
+
+/** The error of a wait that came to its end. */
+export function timedOut(what: string, timeoutMs: number): RcopyError {
+  return new RcopyError('E_TIMEOUT', `${what}: not within ${timeoutMs} ms`, {
+    hint: 'see `rcopy status`, or give --timeout more time',
+  });
+}
+
+/** A hundred years: a wait without a limit still keeps its process alive. */
+const FOREVER_MS = 100 * 365 * 24 * 3600 * 1000;
+
 /** `set.until` with a limit. Rejects with `E_TIMEOUT`, naming what did not come. */
 export async function withTimeout(
   set: ImageSet,
@@ -61,24 +94,17 @@ export async function withTimeout(
   condition: () => boolean,
 ): Promise<void> {
   let late = false;
-  const timer =
-    timeoutMs === undefined
-      ? undefined
-      : set.environment.clock.after(timeoutMs, () => {
-          late = true;
-          set.changed();
-        });
+  const timer = set.environment.clock.alarm(timeoutMs ?? FOREVER_MS, () => {
+    late = true;
+    set.changed();
+  });
   try {
     await set.until(() => {
       if (condition()) return true;
-      if (late) {
-        throw new RcopyError('E_TIMEOUT', `${what}: not within ${timeoutMs ?? 0} ms`, {
-          hint: 'see `rcopy status`, or give --timeout more time',
-        });
-      }
+      if (late) throw timedOut(what, timeoutMs ?? FOREVER_MS);
       return false;
     });
   } finally {
-    timer?.cancel();
+    timer.cancel();
   }
 }

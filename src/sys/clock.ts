@@ -12,6 +12,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Calls `action` once after at least `delayMs`. Does not keep the process alive by itself. */
   after(delayMs: number, action: () => void): Timer;
+  /** The same, but the process stays alive for it until it is due or called off. */
+  alarm(delayMs: number, action: () => void): Timer;
   /** Calls `action` after what is running now, and after input that is already here. */
   soon(action: () => void): void;
   /** Resolves after at least `delayMs`. Keeps the process alive. */

@@ -9,6 +9,7 @@ export const nodeClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after: (delayMs, action) => startTimer(delayMs, action, (timeout) => timeout.unref()),
+  alarm: (delayMs, action) => startTimer(delayMs, action, () => undefined),
   soon: (action) => {
     setImmediate(action);
   },

@@ -223,3 +223,23 @@ describe('stopping', () => {
     });
   });
 });
+
+describe('a wait', () => {
+  test('for what nobody brings ends at its limit, and lets others have the set', async () => {
+    await ready('patient', '1M');
+    await rcopyJson('pair', 'create', at('patient'), at('follower'), '--create', '--wait');
+    const late = await runProgram([
+      'wait',
+      at('follower'),
+      '--sequence',
+      '9',
+      '--timeout',
+      '600ms',
+    ]);
+    expect(late).toMatchObject({ code: 7, stderr: expect.stringMatching(/not within 600 ms/) });
+    const waiting = start(['wait', at('follower'), '--sequence', '1', '--timeout', '20s']);
+    await rcopyJson('write', at('patient'), '--offset', '0', '--data', 'x');
+    await rcopyJson('replicate', at('patient'));
+    expect(await waiting.outcome).toMatchObject({ code: 0 });
+  });
+});

@@ -47,6 +47,10 @@ export class SimulatedClock implements Clock {
     };
   }
 
+  alarm(delayMs: number, action: () => void): Timer {
+    return this.after(delayMs, action);
+  }
+
   soon(action: () => void): void {
     this.queue.push(action);
   }
