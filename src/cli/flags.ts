@@ -6,11 +6,17 @@ import { RcopyError } from '../base/errors.ts';
 import { parseDuration } from './durations.ts';
 import { parseName, parseVolumeSpec } from './names.ts';
 import type { VolumeSpec } from './names.ts';
-import { parseCount, parseRate, parseSize } from './sizes.ts';
+import { parseCount, parseOffset, parseRate, parseSize } from './sizes.ts';
 
 export const sizeFlag = Flags.custom<number>({
   helpValue: 'SIZE',
   parse: async (text) => parseSize(text),
+});
+
+/** A place in a file: as a size, or in hexadecimal as dumps show it. */
+export const offsetFlag = Flags.custom<number>({
+  helpValue: 'OFFSET',
+  parse: async (text) => parseOffset(text),
 });
 
 export const rateFlag = Flags.custom<number>({

@@ -22,6 +22,14 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
+/** A place in a file: `4096`, `4K`, `0x1000`. Throws `E_USAGE`. */
+export function parseOffset(text: string): number {
+  if (!/^0x[0-9a-f]+$/i.test(text)) return parseSize(text);
+  const offset = Number(text);
+  if (!Number.isSafeInteger(offset)) throw usage(`${text} is more than any file can have`);
+  return offset;
+}
+
 /** Bytes a second of `10M` or `10M/s`; never 0, which would never end. Throws `E_USAGE`. */
 export function parseRate(text: string): number {
   const bytes = parseSize(text.replace(/\/s$/, ''));

@@ -15,6 +15,7 @@ import Create from '../../commands/create.ts';
 import Export from '../../commands/export.ts';
 import Import from '../../commands/import.ts';
 import Inspect from '../../commands/inspect/index.ts';
+import InspectFile from '../../commands/inspect/file.ts';
 import InspectJournal from '../../commands/inspect/journal.ts';
 import Mark from '../../commands/mark.ts';
 import MigrateAbort from '../../commands/migrate/abort.ts';
@@ -55,6 +56,7 @@ export const COMMANDS: ReadonlyMap<string, CommandClass> = new Map(
     export: Export,
     import: Import,
     inspect: Inspect,
+    'inspect:file': InspectFile,
     'inspect:journal': InspectJournal,
     mark: Mark,
     migrate: Migrate,

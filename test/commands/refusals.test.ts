@@ -117,6 +117,7 @@ describe('what is not there ends with 3', () => {
     ['a set to compare with', ['verify', single, '--against', at('nowhere')], /nowhere/],
     ['a set to look into', ['inspect', at('nowhere')], /nowhere/],
     ['a journal to look into', ['inspect', 'journal', at('nowhere')], /nowhere/],
+    ['a file to look into', ['inspect', 'file', at('nowhere')], /nowhere/],
     ['a secondary', ['pair', 'create', single, at('nowhere')], /nowhere/],
     ['a target', ['migrate', tokyo, at('nowhere')], /nowhere/],
     ['a folder to adopt', ['adopt', at('nowhere')], /nowhere/],

@@ -5,9 +5,11 @@ import { describe, expect, test } from '@jest/globals';
 import { Site } from '../../src/control/site.ts';
 import { StoryWorld } from '../story/world.ts';
 import {
+  DUMPS,
   SAMPLES,
   SAMPLE_SETS,
   describeSample,
+  dumpSample,
   makeSamples,
   sampleFiles,
 } from '../support/sample-sets.ts';
@@ -41,6 +43,10 @@ describe.each(SAMPLE_SETS)('%s as version 1 wrote it', (set) => {
     const golden = readFileSync(join(SAMPLES, `${set}.json`), 'utf8');
     expect(describeSample(set)).toEqual(JSON.parse(golden));
   });
+});
+
+test.each([...DUMPS])('%s is what %s holds, byte by byte', (name, file) => {
+  expect(dumpSample(file)).toBe(readFileSync(join(SAMPLES, 'dumps', name), 'utf8'));
 });
 
 test('osaka and kyoto open, are sound and hold the same', async () => {

@@ -5,6 +5,9 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { dumpRow } from '../../src/cli/dump-view.ts';
+import { plainPaint } from '../../src/cli/paint.ts';
+import { inspectFile } from '../../src/control/inspect-file.ts';
 import { inspectJournal, inspectSet } from '../../src/control/inspect.ts';
 import { submitAndWait } from '../../src/device/device.ts';
 import { makeSetFolder, setPaths } from '../../src/imageset/set-folder.ts';
@@ -83,6 +86,21 @@ export function describeSample(set: string): unknown {
   return { cursors, images, notices, records };
 }
 
+/** The files that are kept with a dump beside them, by the name of the dump. */
+export const DUMPS: ReadonlyMap<string, string> = new Map([
+  ['tokyo-segment.txt', 'tokyo/journal/00000001-0000000000000001.rcj'],
+  ['tokyo-cursors.txt', 'tokyo/cursors'],
+  ['tokyo-set.txt', 'tokyo/set.json'],
+  ['osaka-segment.txt', 'osaka/journal/00000002-0000000000000005.rcj'],
+]);
+
+/** The dump of a kept file, as `rcopy inspect file` prints it. */
+export function dumpSample(file: string): string {
+  return inspectFile(nodeEnvironment, join(SAMPLES, file), 0, ({ lines }) =>
+    Array.from(lines, (line) => `${dumpRow(line, plainPaint)}\n`).join(''),
+  );
+}
+
 /** Writes the samples where they are kept, and what inspection says of them. */
 export async function writeSamples(): Promise<void> {
   const world = await makeSamples();
@@ -95,4 +113,6 @@ export async function writeSamples(): Promise<void> {
     const golden = `${JSON.stringify(describeSample(set), undefined, 2)}\n`;
     writeFileSync(join(SAMPLES, `${set}.json`), golden);
   }
+  mkdirSync(join(SAMPLES, 'dumps'), { recursive: true });
+  for (const [name, file] of DUMPS) writeFileSync(join(SAMPLES, 'dumps', name), dumpSample(file));
 }
