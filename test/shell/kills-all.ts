@@ -9,9 +9,11 @@ const rounds = Number(process.argv[2] ?? 50);
 const random = seededRandom(rounds);
 const wholeMs = await measureMigration(1);
 const states = new Map<string, number>();
-process.stdout.write(`an undisturbed rcopy migrate takes ${Math.round(wholeMs)} ms\n`);
+process.stdout.write(
+  `an undisturbed rcopy migrate takes ${Math.round(wholeMs)} ms from making its target on\n`,
+);
 for (let round = 1; round <= rounds; round += 1) {
-  const delayMs = wholeMs * (0.25 + random.below(800) / 1000);
+  const delayMs = (wholeMs * random.below(1100)) / 1000;
   const { state } = await killOnce(round, delayMs);
   states.set(state, (states.get(state) ?? 0) + 1);
 }

@@ -3,9 +3,11 @@
  * real file system. What hosts wrote is kept beside in plain buffers.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB, JOURNAL_BYTES_MIN } from '../../src/base/limits.ts';
 import { isRcopyError } from '../../src/base/errors.ts';
 import { Site } from '../../src/control/site.ts';
@@ -22,18 +24,16 @@ export interface KillReport {
   readonly killedAfterMs: number;
 }
 
-/** How long `rcopy migrate` takes here when nobody kills it. */
+/** How long `rcopy migrate` takes here, from making its target on, when nobody kills it. */
 export async function measureMigration(seed: number): Promise<number> {
   return inScratch(async (folder) => {
     const story = new KillStory(folder, seed);
     await story.prepare();
-    const start = performance.now();
-    await story.migrateProcess(undefined);
-    return performance.now() - start;
+    return story.migrateProcess(undefined);
   });
 }
 
-/** One life: prepared, killed after `delayMs`, resumed, written, proved. */
+/** One life: prepared, killed `delayMs` after the target was made, resumed, written, proved. */
 export async function killOnce(seed: number, delayMs: number): Promise<KillReport> {
   return inScratch(async (folder) => {
     const story = new KillStory(folder, seed);
@@ -98,23 +98,29 @@ class KillStory {
     await this.write('tokyo', 40);
   }
 
-  /** The real program; killed with SIGKILL after `delayMs` unless it ended before. */
-  migrateProcess(delayMs: number | undefined): Promise<void> {
+  /**
+   * The real program; killed with SIGKILL `delayMs` after its target was made, unless it ended
+   * before. Returns how long it lived from there on.
+   */
+  async migrateProcess(delayMs: number | undefined): Promise<number> {
     const words = [PROGRAM, 'migrate', this.at('tokyo'), this.at('osaka'), '--create'];
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
     let errors = '';
     child.stderr.on('data', (chunk) => {
       errors += String(chunk);
     });
-    const timer =
-      delayMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), delayMs);
-    return new Promise((resolve, reject) => {
-      child.on('close', (code, signal) => {
-        clearTimeout(timer);
-        if (code === 0 || signal === 'SIGKILL') resolve();
-        else reject(new Error(`rcopy migrate ended with ${code}: ${errors}`));
-      });
-    });
+    const closed = once(child, 'close') as Promise<[number | null, string | null]>;
+    while (!existsSync(this.at('osaka/set.json')) && child.exitCode === null) await sleep(1);
+    const start = performance.now();
+    if (delayMs !== undefined) {
+      await Promise.race([closed, sleep(delayMs)]);
+      child.kill('SIGKILL');
+    }
+    const [code, signal] = await closed;
+    if (code !== 0 && signal !== 'SIGKILL') {
+      throw new Error(`rcopy migrate ended with ${code}: ${errors}`);
+    }
+    return performance.now() - start;
   }
 
   /** What `migrate status` says of B; `none` when B knows of no migration. */
