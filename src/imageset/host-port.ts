@@ -3,6 +3,7 @@
  * Requests that arrive together are journaled with one writev. Where there is no room the host
  * waits, in order, and is told after a stated time (R9).
  */
+import { counted } from '../base/words.ts';
 import { RcopyError } from '../base/errors.ts';
 import { OVERLAY_BYTES } from '../base/limits.ts';
 import type {
@@ -326,7 +327,7 @@ export class HostPort {
     if (length > 0 && offset >= 0 && offset + length <= sizeBytes) return undefined;
     return new RcopyError(
       'E_RANGE',
-      `${length} bytes at offset ${offset} leave volume ${name} of ${sizeBytes} bytes`,
+      `${counted(length, 'byte')} at offset ${offset} leave volume ${name} of ${sizeBytes} bytes`,
     );
   }
 

@@ -1,4 +1,5 @@
 /** Whether a migration may start: every reason at once. Pure; checked again at the fence. */
+import { counted } from '../base/words.ts';
 import type { PartyFacts } from './ports.ts';
 
 export interface Precheck {
@@ -67,7 +68,7 @@ function volumes(source: PartyFacts, target: PartyFacts): Precheck {
 function pairState(source: PartyFacts): Precheck {
   const state = source.pair?.state ?? 'simplex';
   return check('pair', state === 'paired', {
-    good: `the pair is ${state}, ${source.lagEntries} numbers behind`,
+    good: `the pair is ${state}, ${counted(source.lagEntries, 'number')} behind`,
     bad: source.pair
       ? `the pair is ${state}: finish the copy with \`rcopy replicate\` first`
       : `${source.identity.name} has no pair: there is no second copy to keep following`,

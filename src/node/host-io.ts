@@ -1,4 +1,5 @@
 /** Host writes and reads in bulk: streams in bounded memory, a few requests in flight. */
+import { counted } from '../base/words.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
 import { MIB } from '../base/limits.ts';
 import { submitAndWait } from '../device/device.ts';
@@ -73,7 +74,8 @@ function checkRange(name: string, device: Device, offset: number, length: number
   if (offset + length <= device.sizeBytes) return;
   throw new RcopyError(
     'E_RANGE',
-    `${length} bytes at offset ${offset} leave volume ${name} of ${device.sizeBytes} bytes`,
+    `${counted(length, 'byte')} at offset ${offset} leave volume ${name} of ` +
+      counted(device.sizeBytes, 'byte'),
   );
 }
 

@@ -1,4 +1,5 @@
 /** What `rcopy status` says (R10): only what was measured, and how old it is. */
+import { counted } from '../base/words.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Run } from '../journal/run.ts';
 import type { Secondary } from '../link/secondary.ts';
@@ -207,7 +208,7 @@ function healthOf({ set, replication }: StatusParts, state: SetState): StatusAns
   }
   return sick(
     'behind',
-    `the secondary lacks ${lag.entries} ${lag.entries === 1 ? 'number' : 'numbers'}`,
+    `the secondary lacks ${counted(lag.entries, 'number')}`,
     `rcopy replicate ${folder}`,
   );
 }
