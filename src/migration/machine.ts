@@ -100,12 +100,8 @@ function whilePrepared(migration: Migration, event: MigrationEvent): Transition 
       const next = { ...migration, state: 'switching' as const };
       return { migration: next, effects: [{ kind: 'save', migration: next }] };
     }
-    case 'abort-asked':
-      return { migration: { ...migration, reason: event.reason }, effects: [{ kind: 'bury' }] };
-    case 'buried':
-      return aborted(migration);
     default:
-      return stay(migration);
+      return beforeTheSeal(migration, event);
   }
 }
 
@@ -124,10 +120,20 @@ function whileSwitching(migration: Migration, event: MigrationEvent): Transition
       const next = { ...migration, state: 'copying' as const };
       return { migration: next, effects: [{ kind: 'switch' }] };
     }
+    default:
+      return beforeTheSeal(migration, event);
+  }
+}
+
+/** As long as A may not have sealed, the migration can be ended: A is asked, and decides. */
+function beforeTheSeal(migration: Migration, event: MigrationEvent): Transition {
+  switch (event.kind) {
     case 'abort-asked':
       return { migration: { ...migration, reason: event.reason }, effects: [{ kind: 'bury' }] };
-    case 'buried':
-      return aborted(migration);
+    case 'buried': {
+      const next = { ...migration, state: 'aborted' as const };
+      return { migration: next, effects: [{ kind: 'save', migration: next }] };
+    }
     default:
       return stay(migration);
   }
@@ -146,9 +152,4 @@ function whileCopying(migration: Migration, event: MigrationEvent): Transition {
     default:
       return stay(migration);
   }
-}
-
-function aborted(migration: Migration): Transition {
-  const next = { ...migration, state: 'aborted' as const };
-  return { migration: next, effects: [{ kind: 'save', migration: next }] };
 }
