@@ -52,6 +52,12 @@ export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const MARKS_REMEMBERED = 8;
 export const EPOCHS_REMEMBERED = 8;
 
+/**
+ * Records whose chain values set.json keeps once the journal may drop them: as many as can be on
+ * their way to a secondary (16 MiB of 4 KiB writes are 4,096), with room to spare.
+ */
+export const LINEAGE_RECORDS_MAX = 16 * KIB;
+
 /** One range of a copy or of an on-demand fetch. */
 export const COPY_RANGE_BYTES = 1 * MIB;
 

@@ -18,3 +18,8 @@ export interface ProvenPosition extends Position {
 export function comparePositions(a: Position, b: Position): number {
   return a.epoch - b.epoch || a.sequence - b.sequence;
 }
+
+/** Whether both are the same record of the same history. */
+export function sameProven(one: ProvenPosition, other: ProvenPosition): boolean {
+  return one.epoch === other.epoch && one.sequence === other.sequence && one.chain === other.chain;
+}

@@ -19,6 +19,7 @@ export function migrateView(answer: MigrateAnswer, target: string, paint: Paint)
     case 'aborted':
       return [`${good('✓')} aborted: the primary stays where it was`];
     case 'prepared':
+    case 'precopying':
     case 'switching':
     case 'copying':
       return [

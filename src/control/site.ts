@@ -175,7 +175,7 @@ export class Site implements Connector {
     how: FreshTarget,
   ): Promise<PrecheckAnswer> {
     const prospect = this.prospect(to, request.from, how);
-    if (prospect) return (await this.open(request.from)).checkMoveTo(prospect);
+    if (prospect) return (await this.open(request.from)).checkMoveTo(prospect, request.mode);
     return (await this.open(to)).checkMigration(request);
   }
 
@@ -183,7 +183,8 @@ export class Site implements Connector {
   async migrate(to: string, request: MigrateRequest, how: FreshTarget): Promise<MigrateAnswer> {
     const prospect = this.prospect(to, request.from, how);
     if (prospect) {
-      refuseUnready((await (await this.open(request.from)).checkMoveTo(prospect)).checks);
+      const source = await this.open(request.from);
+      refuseUnready((await source.checkMoveTo(prospect, request.mode)).checks);
       await this.prepareTarget(to, request.from, how);
     }
     return (await this.open(to)).migrate(request);
@@ -233,6 +234,9 @@ export class Site implements Connector {
       volumes: there?.volumes ?? model.volumes,
       blank: true,
       pair: null,
+      epochId: null,
+      knownEpochIds: [],
+      followsEpoch: true,
       lagEntries: 0,
       usable: false,
     };

@@ -4,6 +4,7 @@ import { checkChecksum, checkMagic, checkVersion, damage } from './dump.ts';
 import { dumpFields, lineOf, note } from './dump.ts';
 import type { ByteSource, DumpLine, Field, Remark } from './dump.ts';
 import {
+  MAP_KINDS,
   MAP_HEADER_BYTES,
   MAP_PAGE_BLOCKS,
   MAP_SLOT_BYTES,
@@ -152,7 +153,7 @@ function remarksOf(bytes: Buffer, page: number, around: Around): Map<string, Rem
   const number = bytes.readUInt32LE(12);
   remarks
     .set('version', checkVersion(bytes.readUInt16LE(4), MAP_VERSION))
-    .set('kind', [note('presence'), note('dirty')][kind - 1] ?? damage('unknown kind'))
+    .set('kind', kindRemark(kind))
     .set(CRC, whole ? checkChecksum(bytes, 8) : damage('the slot is cut off'))
     .set('page number', number === page ? note('') : damage(`${page} expected`))
     .set('generation', note(useOf(bytes, around)));
@@ -162,6 +163,11 @@ function remarksOf(bytes: Buffer, page: number, around: Around): Map<string, Rem
     remarks.set(SUM, damage(`the pages have ${around.sum}: one has lost its newest state`));
   }
   return remarks;
+}
+
+function kindRemark(number: number): Remark {
+  const name = Object.entries(MAP_KINDS).find(([, known]) => known === number)?.[0];
+  return name === undefined ? damage('unknown kind') : note(name);
 }
 
 function useOf(bytes: Buffer, { counts, head }: Around): string {

@@ -6,7 +6,7 @@
  *     offset size
  *          0    4  magic "RCMP"
  *          4    2  version, 1
- *          6    2  kind: 1 presence, 2 dirty
+ *          6    2  kind: 1 presence, 2 dirty, 3 changed
  *          8    4  CRC-32 of the slot with this field as zero
  *         12    4  page number
  *         16    8  generation: how often this page was written; of the head, the number of saves
@@ -33,8 +33,19 @@ export const MAP_PAGE_BLOCKS = MAP_PAGE_BYTES * 8;
 export const MAP_VERSION = 1;
 const MAGIC = 0x504d4352; // "RCMP"
 
-export const MAP_KINDS = { presence: 1, dirty: 2 } as const;
+export const MAP_KINDS = {
+  /** Blocks of a migration target that are its own already. */
+  presence: 1,
+  /** Blocks that the secondary may lack. */
+  dirty: 2,
+  /** Blocks of a migration source that changed since they were copied ahead of the switch. */
+  changed: 3,
+} as const;
 export type MapKind = keyof typeof MAP_KINDS;
+
+const KIND_NAMES = new Map<number, MapKind>(
+  Object.entries(MAP_KINDS).map(([name, number]) => [number, name as MapKind]),
+);
 
 /** How many bit pages a map of so many blocks has. */
 export function mapPages(blocks: number): number {
@@ -121,16 +132,16 @@ export function decodeMapSlot(bytes: Uint8Array): MapSlotCheck {
   }
   const version = view.readUInt16LE(4);
   if (version !== MAP_VERSION) return { found: 'unknown-version', version };
-  const kind = view.readUInt16LE(6);
+  const kind = KIND_NAMES.get(view.readUInt16LE(6));
   const generation = readUint64(view, 16);
   const blocks = readUint64(view, 24);
-  if ((kind !== 1 && kind !== 2) || generation === undefined || blocks === undefined) {
+  if (kind === undefined || generation === undefined || blocks === undefined) {
     return { found: 'garbage', reason: 'a field is outside its range' };
   }
   return {
     found: 'slot',
     slot: {
-      kind: kind === 1 ? 'presence' : 'dirty',
+      kind,
       page: view.readUInt32LE(12),
       generation,
       blocks,

@@ -6,7 +6,7 @@
 import * as z from 'zod/mini';
 import { checksum } from '../base/checksum.ts';
 import { RcopyError, messageOf } from '../base/errors.ts';
-import type { GroupId, MigrationId, PairId, SetId } from '../base/ids.ts';
+import type { EpochId, GroupId, MigrationId, PairId, SetId } from '../base/ids.ts';
 import { unknownVersion } from './segment.ts';
 
 export const SET_FILE_FORMAT = 'rcopy image set';
@@ -29,6 +29,18 @@ const provenPosition = z.strictObject({
   chain: wholeNumber,
 });
 
+/** The chain values of an epoch's records around the place where the secondary was last heard. */
+const lineageRun = z.strictObject({
+  epoch: wholeNumber,
+  id: z.custom<EpochId>((value) => typeof value === 'string' && hex.test(value)),
+  /** The number of the first record that `chains` speaks of. */
+  first: wholeNumber,
+  /** The chain value of each record from `first` on, eight hexadecimal digits each. */
+  chains: z.string(),
+  /** Everything up to the seal of the epoch is known to be the group's history. */
+  sealed: z.boolean(),
+});
+
 const pair = z.strictObject({
   id: id<PairId>(),
   /** The secondary on a primary, the primary on a secondary. */
@@ -39,6 +51,12 @@ const pair = z.strictObject({
   reason: z.string(),
   /** On a primary that copies: the place from which records go on. */
   copyBase: z.nullable(provenPosition),
+  /** Bases of earlier copies, in one of which the secondary may still be. */
+  formerBases: z.array(provenPosition),
+  /** Where the secondary may stand, for when the journal does not say so any more (R5). */
+  lineage: z.array(lineageRun),
+  /** When the oldest of what the secondary lacks was written, by the primary's clock. */
+  behindSinceMs: z.nullable(wholeNumber),
 });
 
 const volume = z.strictObject({ name: z.string(), sizeBytes: wholeNumber });
@@ -59,11 +77,22 @@ const handover = z.strictObject({
   nextSequence: wholeNumber,
   /** The lowest number that C had not yet made durable. */
   journalCursor: wholeNumber,
+  /** The epoch of the number before it, which C had. */
+  cursorEpoch: wholeNumber,
   /** What C had restored, by its last word. */
   restoredSequence: wholeNumber,
   /** The latest marks, so that they are known at the new place too. */
   marks: z.array(z.strictObject({ name: z.string(), epoch: wholeNumber, sequence: wholeNumber })),
   sealRecord: z.string(),
+  /** The record with which a journal of what C lacks begins: an open record, or a rebase. */
+  relayHead: z.string(),
+  /** Where C may stand. */
+  lineage: z.array(lineageRun),
+  /** Bases of copies in which C may be. */
+  bases: z.array(provenPosition),
+  /** C never had a whole copy: every block is owed. */
+  owesAll: z.boolean(),
+  behindSinceMs: z.nullable(wholeNumber),
 });
 
 const migration = z.strictObject({
@@ -71,13 +100,15 @@ const migration = z.strictObject({
   side: z.enum(['source', 'target']),
   mode: z.enum(['drain', 'handoff', 'bitmap']),
   copy: z.enum(['post', 'pre']),
-  state: z.enum(['prepared', 'switching', 'copying', 'done', 'aborted']),
+  state: z.enum(['prepared', 'precopying', 'switching', 'copying', 'done', 'aborted']),
   source: peer,
   target: peer,
   secondary: peer,
   /** The pair that moves with the volumes. */
   pair: z.nullable(z.strictObject({ id: id<PairId>(), ack: z.enum(['local', 'remote']) })),
   handover: z.nullable(handover),
+  /** An operator said that the source will never come back: it is not asked any more. */
+  sourceLost: z.boolean(),
   /** Why it was aborted; empty otherwise. */
   reason: z.string(),
 });
@@ -100,11 +131,14 @@ const setFile = z.strictObject({
     segmentsMax: wholeNumber,
     recordPayloadBytesMax: wholeNumber,
     requestBytesMax: wholeNumber,
-    whenFull: z.enum(['slow']),
+    /** What happens when the journal is full of what the secondary lacks. */
+    whenFull: z.enum(['slow', 'map']),
   }),
   pair: z.nullable(pair),
   seal: z.nullable(seal),
   migration: z.nullable(migration),
+  /** The seal that made this set the writer of its epoch, in hexadecimal. */
+  parentSeal: z.nullable(z.string()),
   /** Where this set began its epoch without a seal: a takeover, or the end of a pair. */
   takenOverAt: z.nullable(provenPosition),
   /** Migrations that were aborted: a late request under such an id is refused. */
@@ -119,6 +153,7 @@ export type PairEntry = z.infer<typeof pair>;
 export type SealEntry = z.infer<typeof seal>;
 export type HandoverEntry = z.infer<typeof handover>;
 export type MigrationEntry = z.infer<typeof migration>;
+export type LineageRun = z.infer<typeof lineageRun>;
 export type VolumeEntry = z.infer<typeof volume>;
 
 const CHECKSUM_LINE = /("checksum": ")([0-9a-f]{8})("\n}\n)$/;

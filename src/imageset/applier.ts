@@ -1,7 +1,7 @@
 /**
  * The one that brings the overlay into the images. A round: freeze the overlay → wait until all of
  * it is durable in the journal (R3) → fetch the base of blocks that it covers in part → write →
- * sync the images → make presence durable → make the applied number durable → tell (trim, room).
+ * sync the images → make the maps durable → make the applied number durable → tell (trim, room).
  */
 import { isRcopyError } from '../base/errors.ts';
 import { APPLY_BYTES, APPLY_IDLE_MS } from '../base/limits.ts';
@@ -55,6 +55,15 @@ export class Applier {
     if (this.hasWork) await this.oneRound();
   }
 
+  /**
+   * A whole round that begins now, also when nothing waits: maps that came into use before it are
+   * stamped with the applied number then.
+   */
+  async checkpoint(): Promise<void> {
+    if (this.round) await this.round;
+    await this.oneRound();
+  }
+
   /** No further rounds begin; the one under way is waited for. */
   async stop(): Promise<void> {
     this.stopped = true;
@@ -64,7 +73,7 @@ export class Applier {
   }
 
   private get hasWork(): boolean {
-    return !this.contents.overlay.isEmpty || this.contents.hasUnsyncedImages;
+    return !this.contents.overlay.isEmpty || this.contents.hasUnsynced;
   }
 
   /** A round in the background: what a source cannot give now is asked for again later. */
@@ -103,12 +112,10 @@ export class Applier {
         contents.applyLayer(layer);
       }
       // Taken before the sync: a bit that is set during it speaks of a block that it may not cover.
-      const maps = contents.presence.map((file) => file?.map.takeChanged());
+      const saves = contents.maps.map((maps) => maps.takeChanges());
       await contents.syncImages();
       const position = layer?.upTo ?? hooks.position();
-      for (const [volume, pages] of maps.entries()) {
-        if (pages) await contents.presence[volume]?.save(pages, position);
-      }
+      for (const save of saves) await save(position);
       contents.overlay.release();
       if (layer?.upTo) await hooks.applied(layer.upTo);
     } catch (error) {

@@ -31,6 +31,11 @@ export class BlockMap {
     return this.setBlocks;
   }
 
+  /** Whether a page changed since they were last taken. */
+  get hasChanged(): boolean {
+    return this.changed.size > 0;
+  }
+
   get isFull(): boolean {
     return this.setBlocks === this.blocks;
   }
@@ -64,6 +69,19 @@ export class BlockMap {
       } else {
         for (const stop = Math.min(pageEnd, end); block < stop; block += 1) this.add(block);
       }
+    }
+  }
+
+  /** Adds every block that a range of bytes touches. */
+  addBytes(start: number, end: number): void {
+    this.addRange(Math.floor(start / MAP_BLOCK_BYTES), Math.ceil(end / MAP_BLOCK_BYTES));
+  }
+
+  /** Removes all blocks from `from` up to, not including, `end`. */
+  removeRange(from: number, end: number): void {
+    for (let block = this.next(from, end, true); block < end;) {
+      this.remove(block);
+      block = this.next(block + 1, end, true);
     }
   }
 
@@ -114,6 +132,32 @@ export class BlockMap {
     if (bytes.equals(NONE)) return; // as it is
     this.pages[index] = bytes.equals(ALL) ? ALL : Buffer.from(bytes);
     for (const byte of bytes) this.setBlocks += BITS_SET[byte] ?? 0;
+  }
+
+  /** Adds the blocks of a page as it came from another set. */
+  merge(index: number, bytes: Buffer): void {
+    assert(bytes.length === MAP_PAGE_BYTES, 'a map page has its size');
+    const first = index * MAP_PAGE_BLOCKS;
+    const end = Math.min(first + MAP_PAGE_BLOCKS, this.blocks);
+    for (const [at, byte] of bytes.entries()) {
+      for (let rest = byte; rest > 0; rest &= rest - 1) {
+        const block = first + at * 8 + (31 - Math.clz32(rest & -rest));
+        if (block < end) this.add(block);
+      }
+    }
+  }
+
+  /** Adds every block of another map over the same volume. */
+  addAll(other: BlockMap): void {
+    for (const [index, page] of other.pages.entries()) if (page !== NONE) this.merge(index, page);
+  }
+
+  /** The first page from `index` on that has any block; undefined when there is none. */
+  nextPage(index: number): number | undefined {
+    for (let page = index; page < this.pages.length; page += 1) {
+      if (this.pages[page] !== NONE) return page;
+    }
+    return undefined;
   }
 
   private page(block: number): Buffer {

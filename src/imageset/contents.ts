@@ -9,8 +9,8 @@ import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import type { FileHandle } from '../sys/files.ts';
 import type { BlockMap } from './block-map.ts';
 import type { ContentExtent } from './extent-map.ts';
-import type { MapFile } from './map-file.ts';
 import type { Overlay, OverlayLayer } from './overlay.ts';
+import { VolumeMaps } from './volume-maps.ts';
 
 /** One image file. */
 export interface VolumeImage {
@@ -44,8 +44,12 @@ export interface AbsentRange {
 export class Contents {
   readonly images: readonly VolumeImage[];
   readonly overlay: Overlay;
-  /** By volume; undefined where every block is present. */
-  readonly presence: (MapFile | undefined)[];
+  /** Which blocks are here; in use on a migration target that lacks some. */
+  readonly presence = new VolumeMaps('presence');
+  /** Which blocks the secondary may lack, in use when the journal does not say so any more. */
+  readonly dirty = new VolumeMaps('dirty');
+  /** Which blocks changed since they were copied ahead of a migration's switch. */
+  readonly changed = new VolumeMaps('changed');
   source: AbsentSource | undefined;
   /** Bytes fetched from the source, holes not counted. */
   fetchedBytes = 0;
@@ -53,14 +57,13 @@ export class Contents {
   private readonly unsynced = new Set<number>();
   private lastSync: Promise<void> = Promise.resolve();
 
-  constructor(
-    images: readonly VolumeImage[],
-    overlay: Overlay,
-    presence: readonly (MapFile | undefined)[],
-  ) {
+  constructor(images: readonly VolumeImage[], overlay: Overlay) {
     this.images = images;
     this.overlay = overlay;
-    this.presence = [...presence];
+  }
+
+  get maps(): readonly VolumeMaps[] {
+    return [this.presence, this.dirty, this.changed];
   }
 
   image(volume: number): VolumeImage {
@@ -71,18 +74,18 @@ export class Contents {
 
   /** The map of blocks that are here, or undefined when all are. */
   present(volume: number): BlockMap | undefined {
-    return this.presence[volume]?.map;
+    return this.presence.of(volume);
   }
 
   /** Whether every block of every volume is here. */
   get isComplete(): boolean {
-    return this.presence.every((file) => file === undefined || file.map.isFull);
+    return this.presence.all.every((map) => map.isFull);
   }
 
   /** Bytes of blocks that are not here yet. */
   get absentBytes(): number {
     let blocks = 0;
-    for (const file of this.presence) if (file) blocks += file.map.blocks - file.map.count;
+    for (const map of this.presence.all) blocks += map.blocks - map.count;
     return blocks * MAP_BLOCK_BYTES;
   }
 
@@ -183,6 +186,13 @@ export class Contents {
     }
   }
 
+  /** Makes every volume read as zeroes: for a set that is to be as if never written. */
+  clear(): void {
+    for (const [volume, { sizeBytes }] of this.images.entries()) {
+      this.writeImage(volume, 0, sizeBytes, undefined, true);
+    }
+  }
+
   /** Puts a range of a copy straight into the image (a secondary that is not usable). */
   putRange(volume: number, start: number, length: number, data: Uint8Array | undefined): void {
     this.writeImage(volume, start, length, data, true);
@@ -214,12 +224,10 @@ export class Contents {
     for (const [volume, extents] of layer.volumes.entries()) {
       const map = this.present(volume);
       for (const run of contiguous(extents.extents)) this.applyRun(volume, run);
-      if (!map || map.isFull) continue;
-      for (const extent of extents.extents) {
-        map.addRange(
-          Math.floor(extent.start / MAP_BLOCK_BYTES),
-          Math.ceil(extent.end / MAP_BLOCK_BYTES),
-        );
+      for (const { start, end } of extents.extents) {
+        if (map && !map.isFull) this.presence.mark(volume, start, end);
+        this.dirty.mark(volume, start, end);
+        this.changed.mark(volume, start, end);
       }
     }
   }
@@ -235,9 +243,9 @@ export class Contents {
     return synced;
   }
 
-  /** Whether images hold writes that are not synced, beside what the overlay says. */
-  get hasUnsyncedImages(): boolean {
-    return this.unsynced.size > 0;
+  /** Whether images or maps hold changes that are not synced, beside what the overlay says. */
+  get hasUnsynced(): boolean {
+    return this.unsynced.size > 0 || this.maps.some(({ hasChanged }) => hasChanged);
   }
 
   /** Data or hole from `offset` on; an absent block is always called data. */
@@ -265,7 +273,7 @@ export class Contents {
 
   close(): void {
     for (const image of this.images) image.handle.close();
-    for (const file of this.presence) file?.close();
+    for (const maps of this.maps) maps.stop();
   }
 
   private async syncWritten(): Promise<void> {

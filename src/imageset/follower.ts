@@ -4,10 +4,11 @@
  */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { NAME_PATTERN } from '../base/limits.ts';
-import type { ProvenPosition } from '../base/position.ts';
+import { sameProven } from '../base/position.ts';
 import { decodeOpen, decodeRebase, decodeSealRecord } from '../format/control-records.ts';
 import { isNumbered } from '../format/record.ts';
 import type { WholeRecord } from '../format/record.ts';
+import type { PeerIdentity } from '../format/set-file.ts';
 import type { Run } from '../journal/run.ts';
 import type { ImageSet } from './image-set.ts';
 
@@ -59,7 +60,8 @@ async function cross(set: ImageSet, next: Run): Promise<void> {
 /** A secondary says in set.json which epoch it follows, and who writes that. */
 export async function enterEpoch(set: ImageSet): Promise<void> {
   const next = set.journal.run(set.applied.epoch);
-  if (!next || set.file.epoch === next.epoch) return;
+  // It may have closed this epoch already, and wait for a copy out of the next one.
+  if (!next || set.file.epoch >= next.epoch) return;
   const head = next.head?.header.kind === 'open' ? next.head : undefined;
   const parent = head ? decodeOpen(head.payload).parent : undefined;
   const address =
@@ -96,7 +98,7 @@ export function appendFromPeer(set: ImageSet, run: Run, records: readonly WholeR
   if (set.isClosed) throw set.stoppedError();
   const fresh = records.filter((record) => !isHere(run, record));
   if (fresh.length === 0) return true;
-  const purpose = run.epoch === set.feed.position.epoch ? 'first-owed' : 'later';
+  const purpose = run.epoch <= set.feed.position.epoch ? 'first-owed' : 'later';
   let bytes = 0;
   try {
     for (const record of fresh) {
@@ -164,25 +166,50 @@ export function completeWithSeal(set: ImageSet): boolean {
 }
 
 /**
- * A copy begins: everything held is applied, `usable = false` is durable, the old runs go and a new
- * one begins with the rebase record. Repeating it with the same record goes on with that copy.
+ * A copy begins: everything held is applied, then one save of the cursors says that the set is not
+ * usable and in which copy it is (from then on that proves where its content comes from, R5); then
+ * the old runs go and a new one begins with the rebase record. Repeating it with the same record
+ * goes on with that copy. `sender` is the primary from now on: what an earlier one may still send
+ * is not taken any more (R4).
  */
-export async function beginCopy(set: ImageSet, head: WholeRecord): Promise<void> {
+export async function beginCopy(
+  set: ImageSet,
+  head: WholeRecord,
+  sender: PeerIdentity,
+): Promise<void> {
   const { base } = decodeRebase(head.payload);
-  if (set.copy && sameProven(set.copy.base, base) && set.journal.run(head.header.epoch)) return;
-  await followJournal(set);
-  await set.drain();
-  await forgetHistory(set);
+  const { epoch } = head.header;
+  await noteCopying(set, epoch, sender);
+  const isIn = set.copy !== null && sameProven(set.copy.base, base);
+  if (isIn && set.journal.run(epoch)) return;
+  if (!isIn) {
+    await followJournal(set);
+    await set.drain();
+    set.usable = false;
+    set.copy = { base, volume: 0, offset: 0, asOf: base.sequence, complete: false };
+    await forgetHistory(set);
+  }
   const run = set.journal.startRun(head);
   await set.journal.sync();
   set.feed.position = { ...base, epoch: run.epoch };
   set.applied = set.feed.position;
-  set.copy = { base, volume: 0, offset: 0, asOf: base.sequence, complete: false };
   set.copyReceived = set.copy;
   await set.saveCursors();
-  if (set.file.epoch !== run.epoch) {
-    await set.identity.update((file) => ({ ...file, epoch: run.epoch }));
-  }
+}
+
+async function noteCopying(set: ImageSet, epoch: number, sender: PeerIdentity): Promise<void> {
+  const { pair } = set.file;
+  const known = set.file.epoch === epoch && pair?.state === 'copying';
+  if (known && pair.peer.setId === sender.setId) return;
+  await set.identity.update((file) => ({
+    ...file,
+    epoch,
+    pair: file.pair && {
+      ...file.pair,
+      state: 'copying',
+      peer: file.pair.peer.setId === sender.setId ? file.pair.peer : sender,
+    },
+  }));
 }
 
 /**
@@ -190,8 +217,6 @@ export async function beginCopy(set: ImageSet, head: WholeRecord): Promise<void>
  * crash in between leaves runs that nothing refers to, which {@link dropUnreferenced} removes.
  */
 async function forgetHistory(set: ImageSet): Promise<void> {
-  set.usable = false;
-  set.copy = null;
   set.copyReceived = null;
   set.applied = { epoch: 0, sequence: 0, chain: 0 };
   set.feed.close();
@@ -201,9 +226,13 @@ async function forgetHistory(set: ImageSet): Promise<void> {
   for (const run of [...set.journal.runs]) set.journal.discard(run);
 }
 
-/** At a start: a secondary that is neither usable nor in a copy has no use for any run. */
+/**
+ * At a start: a secondary that is neither usable nor has begun the run of its copy has no use for
+ * any run.
+ */
 export function dropUnreferenced(set: ImageSet): void {
-  if (set.file.role !== 'secondary' || set.usable || set.copy) return;
+  if (set.file.role !== 'secondary' || set.usable) return;
+  if (set.copy && set.applied.epoch > 0) return;
   for (const run of [...set.journal.runs]) set.journal.discard(run);
   set.forgetEpochs();
 }
@@ -271,8 +300,4 @@ export async function becomeUsable(set: ImageSet): Promise<void> {
     pair: file.pair && { ...file.pair, state: 'paired' },
   }));
   set.changed();
-}
-
-export function sameProven(one: ProvenPosition, other: ProvenPosition): boolean {
-  return one.epoch === other.epoch && one.sequence === other.sequence && one.chain === other.chain;
 }

@@ -22,6 +22,7 @@ import { Feed } from './feed.ts';
 import { HostPort } from './host-port.ts';
 import { EpochMemory } from './epoch-memory.ts';
 import type { Identity } from './identity.ts';
+import { owesRecords } from './pair-states.ts';
 import { hostRefusal } from './refusals.ts';
 import { volumeDevice } from './volumes.ts';
 
@@ -45,6 +46,8 @@ export interface ImageSetParts {
   readonly roomWaitMs: number;
   /** Opens the epoch that set.json names, when there is a host who wants to write. */
   readonly openEpoch: (set: ImageSet) => Promise<void>;
+  /** Lets dirty maps keep what a full journal cannot, where the set's policy is that. */
+  readonly fallBack: (set: ImageSet) => Promise<void>;
 }
 
 export class ImageSet {
@@ -85,6 +88,9 @@ export class ImageSet {
   private closing: Promise<void> | undefined;
   private opensEpoch = false;
   private makingRoom = false;
+  /** Readers of the journal that must not be overtaken. */
+  private trimsHeld = 0;
+  private readonly fallBack: (set: ImageSet) => Promise<void>;
 
   constructor(parts: ImageSetParts) {
     this.environment = parts.environment;
@@ -102,6 +108,7 @@ export class ImageSet {
     this.copy = parts.cursors.copy;
     this.copyReceived = parts.cursors.copy;
     this.marks = parts.cursors.marks;
+    this.fallBack = parts.fallBack;
     this.epochs = new EpochMemory(parts.cursors.epochs);
     const { clock } = parts.environment;
     this.applier = new Applier(clock, parts.contents, {
@@ -386,6 +393,18 @@ export class ImageSet {
     this.changed();
   }
 
+  /** Nothing is trimmed until what comes back is called. */
+  holdTrims(): () => void {
+    this.trimsHeld += 1;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.trimsHeld -= 1;
+      this.trim();
+    };
+  }
+
   /** R7: what is applied here and durable at the secondary, or owed to nobody, may go. */
   trim(): void {
     try {
@@ -399,8 +418,11 @@ export class ImageSet {
 
   private trimPoint(): [epoch: number, sequence: number] {
     const { appliedDurably: applied, secondary } = this;
-    const owesPair = this.file.role === 'primary' && this.file.pair !== null;
-    if (!owesPair) return [applied.epoch, applied.sequence + 1];
+    const { role, pair } = this.file;
+    if (this.trimsHeld > 0) return [0, 0];
+    if (role !== 'primary' || !pair || !owesRecords(pair)) {
+      return [applied.epoch, applied.sequence + 1];
+    }
     if (!secondary) return [0, 0];
     const { durable } = secondary;
     const lower = comparePositions(durable, applied) < 0 ? durable : applied;
@@ -409,7 +431,8 @@ export class ImageSet {
 
   /**
    * Drains as long as that lets somebody in. Whoever still waits then goes on waiting for the
-   * secondary, or is told at once where nobody can make room (`thenGiveUp`).
+   * secondary, or the dirty maps take over, or everyone is told at once where nobody can make room
+   * (`thenGiveUp`).
    */
   private async makeRoom(thenGiveUp: boolean): Promise<void> {
     if (this.makingRoom) return;
@@ -419,6 +442,10 @@ export class ImageSet {
         before = this.hosts.takenRequests;
         await this.drain();
       }
+      if (this.hosts.waitingRequests > 0 && this.mayFallBack()) {
+        await this.fallBack(this);
+        this.hosts.roomChanged();
+      }
       if (thenGiveUp) this.hosts.giveUp(undefined);
     } catch (error) {
       // Out of reach: the applier tries again. A failure has told everyone by itself.
@@ -426,5 +453,10 @@ export class ImageSet {
     } finally {
       this.makingRoom = false;
     }
+  }
+
+  private mayFallBack(): boolean {
+    const { role, pair, journal } = this.file;
+    return journal.whenFull === 'map' && role === 'primary' && pair !== null && owesRecords(pair);
   }
 }

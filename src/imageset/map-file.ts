@@ -29,6 +29,9 @@ export class MapFile {
   private readonly handle: FileHandle;
   /** Generation of each page's newest slot, head first. The slot is its parity. */
   private readonly generations: number[];
+  private last: Promise<void> = Promise.resolve();
+  private saving = false;
+  private closed = false;
 
   private constructor(
     kind: MapKind,
@@ -44,20 +47,24 @@ export class MapFile {
     this.generations = generations;
   }
 
-  /** Makes the file with an empty map; durable when it resolves, but for its name in the folder. */
+  /**
+   * Makes the file with this map, an empty one unless told; durable when it resolves, but for its
+   * name in the folder.
+   */
   static async create(
     files: FileSystem,
     path: string,
     kind: MapKind,
     sizeBytes: number,
     stamp: Position,
+    map = new BlockMap(sizeBytes),
   ): Promise<MapFile> {
-    const map = new BlockMap(sizeBytes);
     try {
       const handle = files.open(path, 'replace', 'MAP:CREATE');
       const generations = Array.from({ length: mapPages(map.blocks) + 1 }, () => 0);
       const file = new MapFile(kind, handle, map, stamp, generations);
       handle.setSize(mapFileBytes(map.blocks), 'MAP:SIZE');
+      map.takeChanged();
       file.writeAllPages();
       await handle.sync('MAP:SYNC');
       return file;
@@ -99,10 +106,25 @@ export class MapFile {
   }
 
   /**
-   * Writes the given pages and the stamp, and syncs. What the bits speak of must be synced before
-   * (a presence bit: its block in the image).
+   * Writes the given pages and the stamp, and syncs; one save at a time. What the bits speak of
+   * must be synced before (a presence bit: its block in the image).
    */
-  async save(pages: ReadonlyMap<number, Buffer>, stamp: Position): Promise<void> {
+  save(pages: ReadonlyMap<number, Buffer>, stamp: Position): Promise<void> {
+    const saved = this.last.then(() => this.saveNow(pages, stamp));
+    this.last = saved.catch(() => undefined);
+    return saved;
+  }
+
+  /** Lets the file go, after what is being saved; nothing is saved any more. */
+  close(): void {
+    this.closed = true;
+    if (this.saving) this.last.finally(() => this.handle.close()).catch(() => undefined);
+    else this.handle.close();
+  }
+
+  private async saveNow(pages: ReadonlyMap<number, Buffer>, stamp: Position): Promise<void> {
+    if (this.closed) return;
+    this.saving = true;
     try {
       for (const [index, bytes] of pages) this.writePage(index + 1, bytes);
       if (pages.size > 0) await this.handle.sync('MAP:SYNC');
@@ -111,11 +133,9 @@ export class MapFile {
       this.stamp = stamp;
     } catch (error) {
       throw fileError('writing the map', this.handle.path, error);
+    } finally {
+      this.saving = false;
     }
-  }
-
-  close(): void {
-    this.handle.close();
   }
 
   private writePage(page: number, bytes: Buffer): void {

@@ -4,8 +4,6 @@
  * then the cursors, then set.json.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
-import { comparePositions } from '../base/position.ts';
-import type { Cursors } from '../format/cursors.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Environment } from '../sys/environment.ts';
@@ -16,10 +14,11 @@ import { CursorsStore } from './cursors-store.ts';
 import { becomeUsable, dropUnreferenced, enterEpoch, followJournal } from './follower.ts';
 import { Identity } from './identity.ts';
 import { ImageSet } from './image-set.ts';
-import { MapFile } from './map-file.ts';
+import { fallBackToMap } from './lacking.ts';
 import { Overlay } from './overlay.ts';
 import { checkHome, lockSet, noteHolder, setPaths } from './set-folder.ts';
 import { readSetFile } from './set-file-store.ts';
+import { openMaps, removeUnnamed } from './set-maps.ts';
 import { ensureEpoch, repairSeal } from './succession.ts';
 
 export interface OpenOptions {
@@ -87,7 +86,10 @@ async function assemble(
   const { cursors } = cursorsFile;
   const notices = cursorsFile.note === undefined ? [] : [`cursors: ${cursorsFile.note}`];
   const images = openImages(files, folder, file, opened);
-  const presence = openPresence(files, folder, file, cursors, opened);
+  const contents = new Contents(images, new Overlay(images.length));
+  openMaps(files, folder, { file, applied: cursors.applied, contents });
+  opened.push({ close: () => contents.maps.forEach((maps) => maps.stop()) });
+  removeUnnamed(files, folder, file);
   // From here on the set is in use: a crash must find that it was not closed in order.
   if (cursors.clean) await store.save(() => ({ ...cursors, clean: false }));
   const journal = await Journal.open({
@@ -107,12 +109,13 @@ async function assemble(
     lock,
     identity,
     journal,
-    contents: new Contents(images, new Overlay(images.length), presence),
+    contents,
     cursorsStore: store,
     cursors,
     notices,
     roomWaitMs: options.roomWaitMs,
     openEpoch: ensureEpoch,
+    fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),
   });
   opened.push({ close: () => void set.applier.stop() });
   return set;
@@ -122,7 +125,8 @@ async function recover(set: ImageSet): Promise<void> {
   await repairSeal(set);
   dropUnreferenced(set);
   await followJournal(set);
-  if (set.file.role === 'primary' && set.file.epoch > 0) {
+  // A sealed set has no epoch to open, and may hold its successor's on its way to the secondary.
+  if (set.file.role === 'primary' && set.file.epoch > 0 && !set.file.seal) {
     await ensureEpoch(set);
     await followJournal(set);
   }
@@ -155,31 +159,6 @@ function openImages(
     } catch (error) {
       throw fileError('opening the image', path, error);
     }
-  });
-}
-
-function openPresence(
-  files: FileSystem,
-  folder: string,
-  file: SetFile,
-  cursors: Cursors,
-  opened: { close(): void }[],
-): (MapFile | undefined)[] {
-  return file.volumes.map(({ name, sizeBytes }) => {
-    const mapName = setPaths.presence(name);
-    if (!file.maps.includes(mapName)) return undefined;
-    const path = setPaths.map(folder, mapName);
-    const map = MapFile.open(files, path, 'presence', sizeBytes);
-    opened.push(map);
-    if (comparePositions(map.stamp, cursors.applied) < 0) {
-      throw new RcopyError(
-        'E_DAMAGED',
-        `${path} covers number ${map.stamp.sequence} of epoch ${map.stamp.epoch}, but ` +
-          `${cursors.applied.sequence} is applied`,
-        { hint: 'the map is older than the images; take the data from the pair of this set' },
-      );
-    }
-    return map;
   });
 }
 

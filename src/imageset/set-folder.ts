@@ -20,7 +20,6 @@ export const setPaths = {
   image: (folder: string, name: string) => join(folder, 'volumes', `${name}.img`),
   maps: (folder: string) => join(folder, 'maps'),
   map: (folder: string, file: string) => join(folder, 'maps', file),
-  presence: (name: string) => `${name}.present`,
   /** Stands in the folder from the first moment of its making to the last. */
   unfinished: (folder: string) => join(folder, 'unfinished'),
 } as const;
@@ -29,6 +28,8 @@ export interface NewSet {
   readonly name: string;
   readonly volumes: readonly VolumeEntry[];
   readonly journal: JournalSizes;
+  /** What a full journal does to hosts; slows them unless told. */
+  readonly whenFull?: SetFile['journal']['whenFull'];
   /** Given when the set is made for a group that exists already. */
   readonly groupId?: GroupId;
 }
@@ -78,10 +79,11 @@ export async function makeSetFolder(
       role: 'primary',
       epoch: 0,
       volumes: [...set.volumes],
-      journal: { ...set.journal, whenFull: 'slow' },
+      journal: { ...set.journal, whenFull: set.whenFull ?? 'slow' },
       pair: null,
       seal: null,
       migration: null,
+      parentSeal: null,
       takenOverAt: null,
       abortedMigrations: [],
       maps: [],
@@ -111,12 +113,8 @@ export async function remakeSetFolder(
     await files.syncFolder(folder, 'SET:SYNC-FOLDER');
     files.remove(join(folder, SET_FILE_NAME), 'SET:CLEAR');
     await files.syncFolder(folder, 'SET:SYNC-FOLDER');
-    const { segmentBytes, segmentsMax, recordPayloadBytesMax, requestBytesMax } = journal;
-    await makeSetFolder(environment, folder, {
-      name,
-      volumes,
-      journal: { segmentBytes, segmentsMax, recordPayloadBytesMax, requestBytesMax },
-    });
+    const { whenFull, ...sizes } = journal;
+    await makeSetFolder(environment, folder, { name, volumes, journal: sizes, whenFull });
   } catch (error) {
     throw fileError('overwriting the image set', folder, error);
   } finally {

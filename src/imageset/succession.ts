@@ -1,19 +1,16 @@
 /**
- * How primaries follow each other (R4): opening an epoch, ending it with a seal, accepting the
- * group from a predecessor. Each step is durable before the next, and each can be repeated.
+ * How primaries follow each other (R4): opening an epoch, and ending it with a seal. Each step is
+ * durable before the next, and each can be repeated. What a successor does is in acceptance.ts.
  */
-import { assert } from '../base/assert.ts';
 import { RcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { MigrationId } from '../base/ids.ts';
 import { encodeOpen, decodeSealRecord, encodeSeal } from '../format/control-records.ts';
 import type { Parent } from '../format/control-records.ts';
 import { decodeRecord, encodeRecord } from '../format/record.ts';
-import type { MigrationEntry, PeerIdentity, SealEntry } from '../format/set-file.ts';
+import type { PeerIdentity, SealEntry, SetFile } from '../format/set-file.ts';
 import type { Run } from '../journal/run.ts';
 import type { ImageSet } from './image-set.ts';
-import { MapFile } from './map-file.ts';
-import { setPaths } from './set-folder.ts';
 
 /**
  * Sees to it that the epoch that set.json names has its run, begun with a durable open record, and
@@ -35,7 +32,7 @@ async function openEpoch(set: ImageSet): Promise<void> {
   if (set.file.epoch === 0) await set.identity.update((file) => ({ ...file, epoch: 1 }));
   const { epoch } = set.file;
   const known = set.epochCursor(epoch);
-  const existing = set.journal.run(epoch);
+  const existing = ownOrNone(set, epoch);
   if (set.applied.epoch === epoch && existing) return;
   if (set.applied.epoch === epoch && known) throw journalGone(set, epoch);
   const run = existing ?? set.journal.startRun(openRecord(set, epoch));
@@ -49,8 +46,20 @@ async function openEpoch(set: ImageSet): Promise<void> {
     chain: head.header.ownChain,
   };
   set.feed.enter(run);
+  if (set.contents.maps.some(({ inUse }) => inUse)) await set.applier.checkpoint();
   await set.saveCursors();
   set.hosts.roomChanged();
+}
+
+/**
+ * The run of an epoch that this set writes. One that another set wrote came provisionally, before
+ * this one took over: it is history that never was.
+ */
+function ownOrNone(set: ImageSet, epoch: number): Run | undefined {
+  const run = set.journal.run(epoch);
+  if (!run || run.identity.writer === set.file.setId) return run;
+  set.journal.discard(run);
+  return undefined;
 }
 
 function journalGone(set: ImageSet, epoch: number): RcopyError {
@@ -83,30 +92,32 @@ function openRecord(set: ImageSet, epoch: number) {
   return check.record;
 }
 
-/** From where an epoch goes on: nothing, the seal that was handed over, or a takeover. */
+/** From where an epoch goes on: nothing, the seal that names this set, or a takeover. */
 function parentOf(set: ImageSet, epoch: number): { parent: Parent; next: number; chain: number } {
-  const { migration, takenOverAt } = set.file;
+  const { takenOverAt, parentSeal } = set.file;
   if (epoch === 1) return { parent: { kind: 'none' }, next: 1, chain: 0 };
   if (takenOverAt?.epoch === epoch - 1) {
     const { sequence, chain } = takenOverAt;
     return { parent: { kind: 'takeover', at: takenOverAt }, next: sequence + 1, chain };
   }
-  if (migration?.handover?.epoch !== epoch - 1) throw journalGone(set, epoch);
-  const record = Buffer.from(migration.handover.sealRecord, 'hex');
+  if (parentSeal === null) throw journalGone(set, epoch);
+  const record = Buffer.from(parentSeal, 'hex');
   const { header } = decodeSealRecord(record).record;
-  const parent: Parent = { kind: 'seal', seal: record };
-  return { parent, next: header.sequence, chain: header.ownChain };
+  if (header.epoch !== epoch - 1) throw journalGone(set, epoch);
+  return { parent: { kind: 'seal', seal: record }, next: header.sequence, chain: header.ownChain };
 }
 
 /**
  * Ends this set's epoch for good: every request taken so far is answered, then the seal is appended
  * and synced. Asked again under the same migration it answers the same. POINT OF NO RETURN.
- * Throws `E_SEALED` when it was sealed for another one, `E_ROLE` when it is no primary.
+ * `allowed` is the last to be asked: nothing comes between its answer and the seal. Throws
+ * `E_SEALED` when it was sealed for another one, `E_ROLE` when it is no primary.
  */
 export async function seal(
   set: ImageSet,
   migrationId: MigrationId,
   successor: PeerIdentity,
+  allowed: (set: ImageSet, run: Run) => RcopyError | undefined = () => undefined,
 ): Promise<SealEntry> {
   if (set.file.role === 'primary' && !set.file.seal) await ensureEpoch(set);
   await set.identity.settled(); // an abort that is being written comes first
@@ -124,6 +135,8 @@ export async function seal(
   const run = set.ownRun();
   if (!run) throw journalGone(set, file.epoch);
   set.hosts.writeBatch();
+  const refused = run.seal ? undefined : allowed(set, run);
+  if (refused) throw refused;
   if (!run.seal) appendSeal(set, run, migrationId, successor);
   await set.journal.sync();
   await repairSeal(set);
@@ -235,7 +248,6 @@ export async function repairSeal(set: ImageSet): Promise<void> {
   // The seal of an epoch that came back to this set is history.
   if (run.identity.writer !== file.setId || run.epoch < file.epoch) return;
   const { record, seal: payload } = decodeSealRecord(run.seal.bytes);
-  const successorName = file.migration?.target.name ?? payload.successorAddress;
   await set.identity.update((current) => ({
     ...current,
     seal: {
@@ -243,7 +255,7 @@ export async function repairSeal(set: ImageSet): Promise<void> {
       nextSequence: record.header.sequence,
       successor: {
         setId: payload.successor,
-        name: successorName,
+        name: nameOf(current, payload.successor) ?? payload.successorAddress,
         address: payload.successorAddress,
       },
       migrationId: payload.migration,
@@ -255,72 +267,8 @@ export async function repairSeal(set: ImageSet): Promise<void> {
   set.changed();
 }
 
-/**
- * Takes the group over from a sealed predecessor: presence maps (all absent) first, then, in one
- * replacement of set.json, role, pair, epoch and the handover; then the epoch is opened. After the
- * replacement this set is the primary, also after a crash.
- */
-export async function acceptHandover(set: ImageSet, migration: MigrationEntry): Promise<void> {
-  const { file } = set;
-  const { handover, pair } = migration;
-  if (!handover || !pair) throw new RcopyError('E_INTERNAL', 'an acceptance needs its handover');
-  if (file.role === 'primary') return ensureEpoch(set);
-  const { seal: payload, record } = decodeSealRecord(Buffer.from(handover.sealRecord, 'hex'));
-  if (payload.successor !== file.setId || payload.migration !== migration.id) {
-    throw new RcopyError('E_SPLIT_BRAIN', `the seal names another successor than ${file.name}`);
-  }
-  const epoch = handover.epoch + 1;
-  const stamp = { epoch, sequence: record.header.sequence - 1 };
-  const { files } = set.environment;
-  const maps = file.volumes.map((volume) => setPaths.presence(volume.name));
-  for (const [index, volume] of file.volumes.entries()) {
-    const path = setPaths.map(set.folder, maps[index] ?? '');
-    set.contents.presence[index]?.close();
-    set.contents.presence[index] = await MapFile.create(
-      files,
-      path,
-      'presence',
-      volume.sizeBytes,
-      stamp,
-    );
-  }
-  await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
-  set.marks = handover.marks;
-  set.secondary = {
-    durable: { epoch: handover.epoch, sequence: handover.journalCursor - 1 },
-    restored: { epoch: handover.epoch, sequence: handover.restoredSequence },
-  };
-  await set.saveCursors();
-  await set.identity.update((current) => ({
-    ...current,
-    role: 'primary',
-    epoch,
-    groupId: payload.group,
-    pair: {
-      id: pair.id,
-      peer: migration.secondary,
-      ack: pair.ack,
-      state: 'paired',
-      reason: '',
-      copyBase: null,
-    },
-    migration: { ...migration, state: 'copying' },
-    maps,
-  }));
-  await ensureEpoch(set);
-}
-
-/** Every block is here: the maps go. set.json stops naming them before they are removed. */
-export async function finishPresence(set: ImageSet): Promise<void> {
-  const { files } = set.environment;
-  await set.drain();
-  assert(set.contents.isComplete, 'presence ends when every block is present');
-  const maps = set.file.maps;
-  await set.identity.update((file) => ({ ...file, maps: [] }));
-  for (const [index, file] of set.contents.presence.entries()) {
-    file?.close();
-    set.contents.presence[index] = undefined;
-  }
-  for (const map of maps) files.remove(setPaths.map(set.folder, map), 'MAP:REMOVE');
-  await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
+/** How a set that this one has dealt with is called. */
+function nameOf({ migration, pair }: SetFile, setId: string): string | undefined {
+  const known = [migration?.target, migration?.source, migration?.secondary, pair?.peer];
+  return known.find((peer) => peer?.setId === setId)?.name;
 }

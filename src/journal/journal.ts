@@ -85,7 +85,8 @@ export class Journal {
     const reserve = purpose === 'host' ? SEAL_RESERVE_BYTES : 0;
     const added = run.segmentsFor(payloadLengths, reserve);
     if (added > this.store.free) return false;
-    if (purpose !== 'later') return true;
+    const owedFirst = this.runs.some(({ epoch, seal }) => epoch < run.epoch && !seal);
+    if (purpose === 'first-owed' || (purpose === 'host' && !owedFirst)) return true;
     const laterUse = this.runs
       .filter((other) => other === run || other !== this.runs[0])
       .reduce((sum, other) => sum + other.segments.length, 0);

@@ -38,7 +38,7 @@ export interface JournalOptions {
 
 /** Who wants room (R9). */
 export type RoomFor =
-  | 'host' // leaves room for the seal
+  | 'host' // leaves room for the seal, and the reserve of an earlier epoch that is incomplete
   | 'seal' // is always taken: hosts leave room for it
-  | 'first-owed' // the lowest missing number at a secondary: always has its reserve
+  | 'first-owed' // the lowest missing number of what others send: always has its reserve
   | 'later'; // later epochs at a secondary: never take that reserve

@@ -1,6 +1,7 @@
 /** Who may send to a secondary: its primary, a former one, or the successor that a seal names. */
 import { RcopyError } from '../base/errors.ts';
 import { decodeSealRecord } from '../format/control-records.ts';
+import type { SealPayload } from '../format/control-records.ts';
 import type { WholeRecord } from '../format/record.ts';
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -14,16 +15,23 @@ export function checkSecondary({ file }: ImageSet): PairEntry {
   });
 }
 
-/** The run that this sender may send, after checking who it is (R4, R5). */
+/**
+ * The run that this sender may send, after checking who it is (R4, R5): it wrote the epoch, or the
+ * epoch's seal names it; and the epoch is one that this set holds, its primary's, or the one that
+ * follows from a seal that this set knows of.
+ */
 export function admit(set: ImageSet, hello: Hello): SenderRun {
   const { file } = set;
   const pair = checkSecondary(set);
   if (hello.pairId !== pair.id || hello.groupId !== file.groupId) {
     throw new RcopyError('E_NOT_PAIRED', `${file.name} belongs to another pair than ${hello.name}`);
   }
-  if (!hello.run) throw new RcopyError('E_PROTOCOL', 'a sender named no epoch');
-  if (hello.setId === pair.peer.setId || isFormer(set, hello)) return hello.run;
-  if (hello.parentSeal !== null && isSuccessor(set, hello, hello.parentSeal)) return hello.run;
+  const { run } = hello;
+  if (!run) throw new RcopyError('E_PROTOCOL', 'a sender named no epoch');
+  const may = run.writer === hello.setId || carries(set, hello, run);
+  const isClosed = run.epoch < file.epoch && !isSealedHere(set, run.epoch);
+  if (may && !isClosed && (run.writer === pair.peer.setId || isHeld(set, run))) return run;
+  if (may && !isClosed && isSuccessor(set, hello, run)) return run;
   throw new RcopyError(
     'E_SPLIT_BRAIN',
     `${hello.name} is not the primary of ${file.name}, nor the successor that its seal names`,
@@ -31,25 +39,51 @@ export function admit(set: ImageSet, hello: Hello): SenderRun {
   );
 }
 
-/** Wrote an epoch that this set holds: may complete it, and hear that it is complete. */
-function isFormer(set: ImageSet, hello: Hello): boolean {
-  const epoch = set.epochCursor(hello.run?.epoch ?? -1);
-  return epoch !== undefined && epoch.writer === hello.setId && epoch.id === hello.run?.id;
-}
-
-function isSuccessor(set: ImageSet, hello: Hello, parentSeal: string): boolean {
-  const { record, seal } = decodeSealRecord(Buffer.from(parentSeal, 'hex'));
-  const sealed = set.epochCursor(record.header.epoch);
+/** The seal of the epoch that it offers names the sender: it carries on what another set wrote. */
+function carries(set: ImageSet, { carrierSeal, setId }: Hello, run: SenderRun): boolean {
+  if (carrierSeal === null) return false;
+  const { record, seal } = decodeSealRecord(Buffer.from(carrierSeal, 'hex'));
   return (
     seal.group === set.file.groupId &&
-    seal.successor === hello.setId &&
-    record.header.epoch + 1 === hello.run?.epoch &&
-    sealed !== undefined &&
-    sealed.id === seal.epochId &&
-    sealed.writer === seal.set &&
-    isTheSeal(set, record) &&
-    isTheEpoch(set, hello)
+    seal.successor === setId &&
+    seal.set === run.writer &&
+    seal.epochId === run.id &&
+    record.header.epoch === run.epoch &&
+    isTheSeal(set, record)
   );
+}
+
+/** The epoch is here, written by that set: it may be completed, and it may be said that it is. */
+function isHeld(set: ImageSet, run: SenderRun): boolean {
+  const epoch = set.epochCursor(run.epoch);
+  return epoch !== undefined && epoch.writer === run.writer && epoch.id === run.id;
+}
+
+/** Once a later epoch is followed, an earlier one is complete, or was closed where it stood. */
+function isSealedHere(set: ImageSet, epoch: number): boolean {
+  const known = set.epochCursor(epoch);
+  return known === undefined || known.sealedAt !== null;
+}
+
+function isSuccessor(set: ImageSet, { parentSeal }: Hello, run: SenderRun): boolean {
+  if (parentSeal === null) return false;
+  const { record, seal } = decodeSealRecord(Buffer.from(parentSeal, 'hex'));
+  return (
+    seal.group === set.file.groupId &&
+    seal.successor === run.writer &&
+    record.header.epoch + 1 === run.epoch &&
+    hasMet(set, record.header.epoch, seal) &&
+    isTheSeal(set, record) &&
+    isTheEpoch(set, run)
+  );
+}
+
+/** The sealed epoch is here; or no epoch is, for the primary has begun a copy, or has yet to. */
+function hasMet(set: ImageSet, epoch: number, seal: SealPayload): boolean {
+  const known = set.epochCursor(epoch);
+  if (known) return known.id === seal.epochId && known.writer === seal.set;
+  const knowsNone = set.cursors(false).epochs.length === 0;
+  return knowsNone && !set.usable && set.file.pair?.peer.setId === seal.set;
 }
 
 /** No other seal of that epoch is here. */
@@ -59,7 +93,7 @@ function isTheSeal(set: ImageSet, shown: WholeRecord): boolean {
 }
 
 /** No other set's epoch stands here in the place of the one that is offered. */
-function isTheEpoch(set: ImageSet, { run }: Hello): boolean {
-  const known = set.epochCursor(run?.epoch ?? -1);
-  return known === undefined || known.id === run?.id;
+function isTheEpoch(set: ImageSet, run: SenderRun): boolean {
+  const known = set.epochCursor(run.epoch);
+  return known === undefined || known.id === run.id;
 }

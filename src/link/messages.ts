@@ -12,6 +12,8 @@ const position = z.strictObject({ epoch: whole, sequence: whole });
 const senderRun = z.strictObject({
   epoch: whole,
   id: z.string(),
+  /** The set that wrote it: the sender itself, or one whose seal names the sender. */
+  writer: z.string(),
   first: whole,
   next: whole,
   sealed: z.boolean(),
@@ -30,8 +32,10 @@ const hello = z.strictObject({
   link: whole,
   pairId: z.nullable(z.string()),
   run: z.nullable(senderRun),
-  /** The seal that made the sender the successor of the epoch before, in hexadecimal. */
+  /** The seal that made the epoch's writer the successor of the one before, in hexadecimal. */
   parentSeal: z.nullable(z.string()),
+  /** The seal of the epoch itself, where it names the sender, who carries the epoch on. */
+  carrierSeal: z.nullable(z.string()),
 });
 
 /** What a receiver has of an epoch. */

@@ -2,8 +2,8 @@
 import { RcopyError } from '../base/errors.ts';
 import { FRAME_BODY_BYTES_MAX, LINK_CREDIT_BYTES, MIB } from '../base/limits.ts';
 import { Signal } from '../base/signal.ts';
+import type { SetId } from '../base/ids.ts';
 import { decodeOpen, decodeSealRecord } from '../format/control-records.ts';
-import { decodeRecord } from '../format/record.ts';
 import type { WholeRecord } from '../format/record.ts';
 import {
   appendFromPeer,
@@ -18,6 +18,7 @@ import { FRAME_HEADER_BYTES } from './frame.ts';
 import type { Frame } from './frame.ts';
 import { decodeCopyEnd, decodeRange } from './messages.ts';
 import type { Hello, SenderRun } from './messages.ts';
+import { parseRecords } from './records.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 
 /** What a session needs of the secondary that it feeds. */
@@ -25,6 +26,8 @@ export interface SessionHome {
   readonly set: ImageSet;
   /** The sessions that are alive; one that ends takes itself out. */
   readonly sessions: Set<ReceiverSession>;
+  /** A copy begins: links of other senders are over. */
+  onlySender(session: ReceiverSession): void;
   /** Runs `action` when nothing else changes the set's history. */
   exclusive<T>(action: () => Promise<T>): Promise<T>;
 }
@@ -196,7 +199,7 @@ export class ReceiverSession {
       decodeSealRecord(open.parent.seal).record.header.ownChain === head.header.chain;
     if (
       !chains ||
-      open.writer !== this.hello.setId ||
+      open.writer !== this.run.writer ||
       open.epochId !== this.run.id ||
       head.header.epoch !== this.run.epoch
     ) {
@@ -211,12 +214,17 @@ export class ReceiverSession {
   private async takeCopyBegin(body: Buffer): Promise<void> {
     const { set } = this.home;
     const [head] = parseRecords(body);
+    // Who carries another set's epoch sends what that one owes, and nothing of its own.
     const allowed =
       head?.header.kind === 'rebase' &&
       head.header.epoch === this.run.epoch &&
-      this.peerSetId === set.file.pair?.peer.setId;
+      head.header.epoch >= set.file.epoch &&
+      this.peerSetId === this.run.writer;
     if (!allowed) throw new RcopyError('E_PROTOCOL', `${this.hello.name} may not begin a copy`);
-    await this.home.exclusive(() => beginCopy(set, head));
+    this.home.onlySender(this);
+    const { setId, name, address } = this.hello;
+    const sender = { setId: setId as SetId, name, address };
+    await this.home.exclusive(() => beginCopy(set, head, sender));
     this.acknowledge();
   }
 
@@ -245,19 +253,4 @@ export class ReceiverSession {
     this.consumedBytes += bytes;
     this.acknowledge();
   }
-}
-
-/** The whole records in one frame, each checked; their order is the journal's to check. */
-function parseRecords(body: Buffer): WholeRecord[] {
-  const records: WholeRecord[] = [];
-  for (let at = 0; at < body.length;) {
-    const check = decodeRecord(body, at);
-    if (check.found !== 'record') {
-      const reason = 'reason' in check ? check.reason : check.found;
-      throw new RcopyError('E_PROTOCOL', `a frame of records is broken at ${at}: ${reason}`);
-    }
-    records.push(check.record);
-    at += check.record.bytes.length;
-  }
-  return records;
 }

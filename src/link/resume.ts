@@ -3,6 +3,7 @@
  * number and chain, never presumed (R5). Pure.
  */
 import type { ErrorCode } from '../base/errors.ts';
+import { sameProven } from '../base/position.ts';
 import type { ProvenPosition } from '../base/position.ts';
 import type { CopyProgress, ReceiverEpoch, Welcome } from './messages.ts';
 
@@ -21,8 +22,14 @@ export interface SenderView {
   chainBefore(sequence: number): number | undefined;
   /** The pair is being made, or made anew: a copy is due. */
   readonly copyDue: boolean;
+  /** Only the blocks of dirty maps are copied: the others must be proven to be there. */
+  readonly partial: boolean;
   /** The base of the copy that is under way, if one was begun. */
   readonly copyBase: ProvenPosition | null;
+  /** Bases of copies that were begun before, in one of which the secondary may still be. */
+  readonly formerBases: readonly ProvenPosition[];
+  /** Whether the secondary's place in an epoch is one of this set's history. */
+  isProven(place: ReceiverEpoch): boolean;
   /** The highest number of this epoch that the secondary ever said it has durable. */
   readonly acknowledged: number;
 }
@@ -30,7 +37,13 @@ export interface SenderView {
 export type ResumeDecision =
   | { readonly kind: 'resume'; readonly from: number }
   /** From where a copy goes on; records go on behind its base. */
-  | { readonly kind: 'continue-copy'; readonly copy: CopyProgress; readonly from: number }
+  | {
+      readonly kind: 'continue-copy';
+      readonly copy: CopyProgress;
+      readonly from: number;
+      /** The secondary has not begun the copy's run yet: the rebase record goes first, again. */
+      readonly again: boolean;
+    }
   | { readonly kind: 'begin-copy' }
   /** Everything up to the seal is at the secondary. */
   | { readonly kind: 'finished' }
@@ -67,20 +80,40 @@ function copying(
   peer: Welcome,
   mine: ReceiverEpoch | undefined,
 ): ResumeDecision {
+  const { copyBase, partial } = sender;
+  const records = mine && inEpoch(sender, mine);
+  // Usable, and all that it lacks is in the journal: no block has to be copied.
+  if (peer.usable && records && isComplete(peer, sender.epoch)) {
+    if (copyBase && !partial) return records;
+    if (partial && records.kind === 'resume') return records;
+  }
   const { copy } = peer;
-  const { copyBase } = sender;
-  if (copyBase && peer.usable && mine) return inEpoch(sender, mine);
-  const same =
-    copy &&
-    copyBase &&
-    copy.base.epoch === copyBase.epoch &&
-    copy.base.sequence === copyBase.sequence &&
-    copy.base.chain === copyBase.chain;
-  if (!same || !mine) return { kind: 'begin-copy' };
-  const records = inEpoch(sender, mine);
-  return records.kind === 'resume'
-    ? { kind: 'continue-copy', copy, from: records.from }
-    : { kind: 'begin-copy' };
+  if (copy && copyBase && sameProven(copy.base, copyBase)) {
+    if (records?.kind === 'resume') {
+      return { kind: 'continue-copy', copy, from: records.from, again: false };
+    }
+    const from = copyBase.sequence + 1;
+    if (!mine && sender.firstKept <= from && sender.chainBefore(from) === copyBase.chain) {
+      return { kind: 'continue-copy', copy, from, again: true };
+    }
+  }
+  return !partial || isOfThisHistory(sender, peer)
+    ? { kind: 'begin-copy' }
+    : stop('E_STATE', 'what it holds is not proven to come from this set', true);
+}
+
+/** Whether the content of the secondary comes from here, whatever it lacks of the newest (R5). */
+function isOfThisHistory(sender: SenderView, peer: Welcome): boolean {
+  const { copy } = peer;
+  const bases = [...sender.formerBases, ...(sender.copyBase ? [sender.copyBase] : [])];
+  if (copy && bases.some((base) => sameProven(copy.base, base))) return true;
+  const place = peer.epochs.find(({ sealed }) => !sealed) ?? peer.epochs.at(-1);
+  return peer.usable && place !== undefined && sender.isProven(place);
+}
+
+/** Whether it holds every epoch before `epoch` to its end. */
+function isComplete(peer: Welcome, epoch: number): boolean {
+  return peer.epochs.every((held) => held.sealed || held.epoch >= epoch);
 }
 
 /** The secondary knows nothing of this epoch: right only where it follows directly. */

@@ -2,7 +2,7 @@
  * The secondary's end of its replication links: takes records and ranges from one sender, or from
  * two at once while a migration drains, and applies strictly by number, whoever sent them (R1, R4).
  */
-import type { RcopyError } from '../base/errors.ts';
+import { RcopyError } from '../base/errors.ts';
 import { Signal } from '../base/signal.ts';
 import { becomeUsable, followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -57,6 +57,14 @@ export class Secondary {
     } catch (error) {
       channel.stop(error);
     }
+  }
+
+  onlySender(session: ReceiverSession): void {
+    const reason = new RcopyError(
+      'E_SPLIT_BRAIN',
+      `${this.set.file.name} is copied anew from ${session.peerName}`,
+    );
+    for (const other of [...this.sessions]) if (other !== session) other.fail(reason);
   }
 
   /** Runs `action` when nothing else changes the set's history. */

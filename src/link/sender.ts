@@ -1,39 +1,38 @@
 /**
  * The primary's end of a replication link: proves where the secondary stands, then sends ranges of
- * a copy and records in one ordered stream. Only durable records leave (R3); what is under way is
- * bounded by the receiver's credit (R9).
- *
- * A range is read as of the newest number and sent before any record behind that number: so the
- * secondary never puts a range over something newer.
+ * a copy and the records of one epoch in one ordered stream. Only durable records leave (R3); what
+ * is under way is bounded by the receiver's credit (R9).
  */
 import { assert } from '../base/assert.ts';
 import { RcopyError } from '../base/errors.ts';
-import { COPY_RANGE_BYTES, LINK_CREDIT_BYTES, SEND_BATCH_BYTES } from '../base/limits.ts';
-import type { ProvenPosition } from '../base/position.ts';
+import { LINK_CREDIT_BYTES, SEND_BATCH_BYTES } from '../base/limits.ts';
+import { sameProven } from '../base/position.ts';
+import type { Position, ProvenPosition } from '../base/position.ts';
 import { Signal } from '../base/signal.ts';
-import { encodeRebase } from '../format/control-records.ts';
-import { encodeRecord, isNumbered } from '../format/record.ts';
+import { isNumbered } from '../format/record.ts';
+import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import { ensureEpoch } from '../imageset/succession.ts';
+import { followingAgain, sendsNothing } from '../imageset/pair-states.ts';
+import { dropMaps } from '../imageset/set-maps.ts';
 import type { RunReader } from '../journal/run-reader.ts';
 import type { Run } from '../journal/run.ts';
 import type { FrameChannel } from './channel.ts';
+import { CopyRanges } from './copy-ranges.ts';
+import type { CopyPlace } from './copy-ranges.ts';
 import type { Frame } from './frame.ts';
-import { decodeAcknowledgement, decodeWelcome, encodeJson, encodeRangeHead } from './messages.ts';
-import type { Acknowledgement, CopyProgress, Hello, Welcome } from './messages.ts';
+import { decodeAcknowledgement, decodeWelcome, encodeJson } from './messages.ts';
+import type { Acknowledgement, Welcome } from './messages.ts';
 import { decideResume } from './resume.ts';
-import type { SenderView } from './resume.ts';
 import { Pacer } from './pacer.ts';
+import { chainBefore, checkPeer, rebaseRecord, sealSequence } from './sender-view.ts';
+import { senderHello, senderView } from './sender-view.ts';
+import type { SenderName } from './sender-view.ts';
 
-export interface SenderOptions {
+export interface SenderOptions extends SenderName {
   readonly set: ImageSet;
+  /** The epoch to send: this set's own, or one that it carries on for another. */
+  readonly run: Run;
   readonly channel: FrameChannel;
-  /** Where this set can be reached, as the secondary should keep it. */
-  readonly address: string;
-  /** A random number of this opening of the set. */
-  readonly bootId: string;
-  /** The number of this link among those of this opening. */
-  readonly link: number;
   /** Bytes a second; undefined for as fast as it goes. */
   readonly maxRate?: number | undefined;
   /** Told of each word from the secondary. */
@@ -51,16 +50,8 @@ export interface SenderCounts {
   copiedBytes: number;
   /** Bytes of the volumes that the copy has passed, holes included. */
   passedBytes: number;
-  /** Copies that were begun (not continued) on this link. */
+  /** Copies of everything that were begun (not continued) on this link. */
   copiesBegun: number;
-}
-
-interface CopyPlace {
-  volume: number;
-  offset: number;
-  asOf: number;
-  /** The receiver was told that all ranges have gone. */
-  ended: boolean;
 }
 
 export class Sender {
@@ -71,14 +62,16 @@ export class Sender {
     passedBytes: 0,
     copiesBegun: 0,
   };
-  /** The secondary holds everything up to the seal: nothing is owed any more. */
+  /** The secondary holds everything up to the seal: nothing of this epoch is owed any more. */
   finished = false;
   private readonly options: SenderOptions;
   private readonly signal = new Signal();
   private readonly pacer: Pacer;
   private welcome: Welcome | undefined;
   private reader: RunReader | undefined;
-  private copy: CopyPlace | undefined;
+  private copy: CopyRanges | undefined;
+  /** The receiver was told that all ranges have gone. */
+  private copyEnded = false;
   /** The receiver said that it is in this very copy; what it said before is of older content. */
   private copySeen = false;
   /** The receiver was usable already when the link began, and this set did not know. */
@@ -111,7 +104,7 @@ export class Sender {
     try {
       await this.greet();
       while (!this.finished && !this.ended) {
-        if (set.failure) throw set.failure;
+        this.check();
         if (!(await this.step())) await this.signal.wait();
         this.options.onProgress?.();
       }
@@ -125,6 +118,15 @@ export class Sender {
       this.reader?.close();
       channel.close();
     }
+  }
+
+  /** Throws when there is nothing to be sent any more. */
+  private check(): void {
+    const { failure, file } = this.options.set;
+    if (failure) throw failure;
+    if (file.pair && !sendsNothing(file.pair)) return;
+    const reason = file.pair?.reason ?? '';
+    throw new RcopyError('E_STATE', `${file.name} sends nothing now${reason && `: ${reason}`}`);
   }
 
   private receive(frame: Frame): void {
@@ -145,17 +147,17 @@ export class Sender {
   }
 
   private async greet(): Promise<void> {
-    const { set, channel } = this.options;
-    await ensureEpoch(set);
+    const { set, run, channel } = this.options;
     set.hosts.writeBatch();
-    channel.post('hello', [encodeJson(this.hello(this.ownRun()))]);
-    while (!this.welcome && !this.ended && !set.failure) await this.signal.wait();
-    if (set.failure) throw set.failure;
-    if (this.ended) throw this.ended.error ?? cut(channel.peer);
-    assert(this.welcome, 'the other end has answered');
-    const welcome = this.welcome;
+    channel.post('hello', [encodeJson(senderHello(set, run, this.options))]);
+    await this.until(() => this.welcome !== undefined);
+    const { welcome } = this;
+    assert(welcome, 'the other end has answered');
     checkPeer(set, welcome);
-    const decision = decideResume(this.view(), welcome);
+    const there = welcome.epochs.find(({ epoch }) => epoch === run.epoch);
+    // What is carried for another set may still be on its way to here.
+    await this.until(() => this.isCarriedTo(there?.next ?? 0));
+    const decision = decideResume(senderView(set, run), welcome);
     switch (decision.kind) {
       case 'stop':
         throw new RcopyError(decision.code, `${welcome.name} cannot follow: ${decision.reason}`, {
@@ -165,76 +167,53 @@ export class Sender {
         this.noteFinished();
         break;
       case 'resume':
-        this.reader = this.ownRun().readFrom(decision.from);
+        this.reader = run.readFrom(decision.from);
         this.copyWasDone = welcome.usable;
         break;
       case 'continue-copy':
-        this.reader = this.ownRun().readFrom(decision.from);
-        this.continueCopy(decision.copy);
+        this.reader = run.readFrom(decision.from);
+        if (decision.again) {
+          await channel.send('copy-begin', [rebaseRecord(set, run, decision.copy.base)]);
+        }
+        this.continueCopy(decision.copy, decision.copy.complete);
         break;
       case 'begin-copy':
-        await this.beginCopy();
+        await this.beginCopy(welcome);
     }
   }
 
-  private hello(run: Run): Hello {
-    const { file } = this.options.set;
-    return {
-      purpose: 'replicate',
-      setId: file.setId,
-      groupId: file.groupId,
-      name: file.name,
-      address: this.options.address,
-      bootId: this.options.bootId,
-      link: this.options.link,
-      pairId: file.pair?.id ?? null,
-      run: {
-        epoch: run.epoch,
-        id: run.identity.id,
-        first: run.identity.first,
-        next: run.next,
-        sealed: run.seal !== undefined,
-      },
-      parentSeal: file.migration?.handover?.sealRecord ?? null,
-    };
+  /** Whether this set has what it carries on at least as far as the secondary. */
+  private isCarriedTo(next: number): boolean {
+    const { set, run } = this.options;
+    return run.identity.writer === set.file.setId || run.seal !== undefined || run.next >= next;
   }
 
-  private view(): SenderView {
-    const { set } = this.options;
-    const run = this.ownRun();
-    const { pair } = set.file;
-    const acknowledged = set.secondary?.durable;
-    return {
-      epoch: run.epoch,
-      epochId: run.identity.id,
-      first: run.identity.first,
-      next: run.next,
-      sealed: run.seal !== undefined,
-      firstKept: run.firstKept,
-      chainBefore: (sequence) => chainBefore(run, sequence),
-      copyDue: pair?.state === 'copying',
-      copyBase: pair?.copyBase ?? null,
-      acknowledged: acknowledged?.epoch === run.epoch ? acknowledged.sequence : -1,
-    };
+  /** Resolves once the condition holds; rejects when the link or the set is over before. */
+  private async until(condition: () => boolean): Promise<void> {
+    const { set, channel } = this.options;
+    while (!condition() && !this.ended && !set.failure) await this.signal.wait();
+    if (set.failure) throw set.failure;
+    if (this.ended) throw this.ended.error ?? cut(channel.peer);
   }
 
   /** Does one thing, if there is one to do and credit for it. */
   private async step(): Promise<boolean> {
     if (this.sent - this.consumed >= LINK_CREDIT_BYTES) return false;
     if (await this.sendRecords()) return true;
-    return this.copy !== undefined && !this.copy.ended && (await this.sendRange(this.copy));
+    return this.copy !== undefined && !this.copyEnded && (await this.sendRange(this.copy));
   }
 
   private async sendRecords(): Promise<boolean> {
     const { reader } = this;
     if (!reader) return false;
-    const run = this.ownRun();
+    const { run } = this.options;
     const parts: Buffer[] = [];
     let bytes = 0;
     let records = 0;
     while (bytes < SEND_BATCH_BYTES) {
       const record = reader.next(run.durable);
       if (!record) break;
+      if (record.header.kind === 'rebase') continue; // only this journal begins there
       parts.push(record.bytes);
       bytes += record.bytes.length;
       if (isNumbered(record.header.kind)) records += 1;
@@ -246,29 +225,17 @@ export class Sender {
     return true;
   }
 
-  private async sendRange(copy: CopyPlace): Promise<boolean> {
-    const { set } = this.options;
-    const volume = set.file.volumes[copy.volume];
-    if (!volume) {
-      copy.ended = true;
-      const body = encodeJson({ asOf: copy.asOf });
-      await this.send('copy-end', [body], 0);
+  private async sendRange(copy: CopyRanges): Promise<boolean> {
+    const range = await copy.next();
+    this.counts.passedBytes = copy.passedBytes;
+    if (!range) {
+      this.copyEnded = true;
+      await this.send('copy-end', [encodeJson({ asOf: copy.asOf })], 0);
       return true;
     }
-    if (copy.offset >= volume.sizeBytes) {
-      copy.volume += 1;
-      copy.offset = 0;
-      return true;
-    }
-    const { volume: index, offset } = copy;
-    const read = await set.readForPeer(index, offset, volume.sizeBytes, COPY_RANGE_BYTES);
-    const { asOf, length, data } = read;
-    const head = encodeRangeHead({ volume: index, offset, length, asOf, hole: data === undefined });
-    copy.offset += length;
-    copy.asOf = Math.max(copy.asOf, asOf);
-    this.counts.copiedBytes += data?.length ?? 0;
-    this.counts.passedBytes += length;
-    await this.send('range', data ? [head, data] : [head], head.length + (data?.length ?? 0));
+    this.counts.copiedBytes += range.dataBytes;
+    const bytes = range.parts.reduce((sum, part) => sum + part.length, 0);
+    await this.send('range', range.parts, bytes);
     return true;
   }
 
@@ -283,135 +250,118 @@ export class Sender {
     await this.options.channel.send(type, parts);
   }
 
-  /** Everything held is synced, then a base is fixed: records go on behind it. */
-  private async beginCopy(): Promise<void> {
-    const { set, channel } = this.options;
-    const run = this.ownRun();
-    set.hosts.writeBatch();
-    const sequence = run.next - 1;
-    const base: ProvenPosition = {
-      epoch: run.epoch,
-      sequence,
-      chain: chainBefore(run, run.next) ?? run.chain,
-    };
-    await set.journal.sync();
-    await set.identity.update((file) => ({
-      ...file,
-      pair: file.pair && { ...file.pair, state: 'copying', copyBase: base },
-    }));
-    const { epoch } = base;
-    set.noteSecondary({ durable: { epoch, sequence }, restored: { epoch, sequence: 0 } });
-    await set.saveCursors();
-    const { bytes } = encodeRecord(
-      {
-        kind: 'rebase',
-        endOfRequest: true,
-        mayFree: false,
-        chain: base.chain,
-        epoch: base.epoch,
-        volume: 0,
-        sequence: base.sequence + 1,
-        offset: 0,
-        length: 0,
-        timeMs: set.environment.clock.now(),
-        durableSequence: base.sequence,
-      },
-      encodeRebase({
-        epochId: run.identity.id,
-        writer: run.identity.writer,
-        epochFirst: run.identity.first,
-        base,
-      }),
-    );
-    this.counts.copiesBegun += 1;
-    await channel.send('copy-begin', [bytes]);
-    this.copy = { volume: 0, offset: 0, asOf: base.sequence, ended: false };
-    this.reader = run.readFrom(base.sequence + 1);
+  /**
+   * A base is fixed: records go on behind it. Everything up to it is synced, and in the dirty maps
+   * where these are in use.
+   */
+  private async beginCopy(welcome: Welcome): Promise<void> {
+    const { set, run, channel } = this.options;
+    const letTrim = set.holdTrims();
+    let base: ProvenPosition;
+    try {
+      set.hosts.writeBatch();
+      const sequence = run.next - 1;
+      const { epoch } = run;
+      base = { epoch, sequence, chain: chainBefore(run, run.next) ?? run.chain };
+      await set.journal.sync();
+      if (set.contents.dirty.inUse) await set.drain();
+      await set.identity.update((file) => ({
+        ...file,
+        pair: file.pair && {
+          ...file.pair,
+          state: 'copying',
+          copyBase: base,
+          formerBases: formerBases(file.pair, welcome),
+        },
+      }));
+      set.noteSecondary({ durable: { epoch, sequence }, restored: { epoch, sequence: 0 } });
+      await set.saveCursors();
+      this.reader = run.readFrom(base.sequence + 1);
+    } finally {
+      letTrim();
+    }
+    if (!set.contents.dirty.inUse) this.counts.copiesBegun += 1;
+    await channel.send('copy-begin', [rebaseRecord(set, run, base)]);
+    this.copy = new CopyRanges(set, { volume: 0, offset: 0, asOf: base.sequence });
   }
 
-  private continueCopy(copy: CopyProgress): void {
-    const { volume, offset, asOf, complete } = copy;
-    this.copy = { volume, offset, asOf, ended: complete };
+  private continueCopy(place: CopyPlace, complete: boolean): void {
+    this.copy = new CopyRanges(this.options.set, place);
+    this.copyEnded = complete;
     this.copySeen = true;
-    const sizes = this.options.set.file.volumes.map(({ sizeBytes }) => sizeBytes);
-    this.counts.passedBytes = sizes.slice(0, volume).reduce((sum, size) => sum + size, offset);
   }
 
   private acknowledged(message: Acknowledgement): void {
-    const { set } = this.options;
-    const run = this.ownRun();
+    const { set, run } = this.options;
     this.consumed = message.consumedBytes;
-    const mine = message.epochs.find((epoch) => epoch.epoch === run.epoch);
-    const before = set.secondary?.durable;
-    const durable = mine ? { epoch: run.epoch, sequence: mine.durable } : before;
+    const durable = completeUpTo(message, set.file.epoch) ?? set.secondary?.durable;
     // What is applied under a copy that is not complete is nothing that could be used (R10).
     const { epoch, sequence } = message.restored;
     const restored = { epoch, sequence: message.usable ? sequence : 0 };
     if (durable) set.noteSecondary({ durable, restored });
-    if (mine?.sealed && run.seal) this.noteFinished();
-    if (message.copy && sameProven(message.copy.base, set.file.pair?.copyBase)) {
+    const mine = message.epochs.find((each) => each.epoch === run.epoch);
+    if (mine?.sealed && sealSequence(set, run) !== undefined) this.noteFinished();
+    const { pair } = set.file;
+    if (message.copy && pair?.copyBase && sameProven(message.copy.base, pair.copyBase)) {
       this.copySeen = true;
     }
-    const copied = this.copyWasDone || (this.copySeen && this.copy?.ended === true);
-    if (message.usable && copied && set.file.pair?.state === 'copying') {
-      this.copy = undefined;
-      this.working = set.identity.update((file) => ({
-        ...file,
-        pair: file.pair && { ...file.pair, state: 'paired', copyBase: null },
-      }));
-      this.working.then(
-        () => set.changed(),
-        (error: unknown) => set.fail(error),
-      );
+    const copied = this.copyWasDone || (this.copySeen && this.copyEnded);
+    if (message.usable && copied && pair?.state === 'copying' && run.epoch === set.file.epoch) {
+      this.noteCopied();
     }
   }
 
-  private noteFinished(): void {
+  /** The secondary is usable, and follows the journal from now on. */
+  private noteCopied(): void {
     const { set } = this.options;
-    const run = this.ownRun();
-    if (run.seal) {
+    this.copyWasDone = false;
+    this.copySeen = false;
+    this.copy = undefined;
+    this.working = dropMaps(set, set.contents.dirty, (file) => ({
+      ...file,
+      pair: file.pair && followingAgain(file.pair),
+    }));
+    this.working.then(
+      () => set.changed(),
+      (error: unknown) => set.fail(error),
+    );
+  }
+
+  private noteFinished(): void {
+    const { set, run } = this.options;
+    const sequence = sealSequence(set, run);
+    if (sequence !== undefined) {
       const restored = set.secondary?.restored ?? { epoch: run.epoch, sequence: 0 };
-      set.noteSecondary({
-        durable: { epoch: run.epoch, sequence: run.seal.header.sequence },
-        restored,
-      });
+      const before = set.secondary?.durable;
+      const sealed = { epoch: run.epoch, sequence };
+      const isAhead = before !== undefined && before.epoch > run.epoch;
+      set.noteSecondary({ durable: isAhead ? before : sealed, restored });
     }
     this.finished = true;
     this.signal.notify();
   }
-
-  private ownRun(): Run {
-    const run = this.options.set.ownRun();
-    assert(run, 'a sender has an epoch');
-    return run;
-  }
 }
 
-/** The chain value that record `sequence` of the run carries, or will carry. */
-function chainBefore(run: Run, sequence: number): number | undefined {
-  if (sequence === run.next) return run.seal ? run.seal.header.chain : run.chain;
-  if (sequence > run.next || sequence < run.firstKept) return undefined;
-  const reader = run.readFrom(sequence);
-  // Before the first record of a run stands its head, which must not be mistaken for it.
-  if (sequence === run.identity.first) reader.next(sequence - 1);
-  reader.close();
-  return reader.chain;
+/**
+ * Up to where the secondary has everything: the first epoch that is not complete counts, and of
+ * those behind this set's own none.
+ */
+function completeUpTo({ epochs: all }: Acknowledgement, ownEpoch: number): Position | undefined {
+  const epochs = all.filter(({ epoch }) => epoch <= ownEpoch);
+  const last = epochs.find(({ sealed }) => !sealed) ?? epochs.at(-1);
+  return last && { epoch: last.epoch, sequence: last.durable };
 }
 
-function sameProven(one: ProvenPosition, other: ProvenPosition | null | undefined): boolean {
-  return one.epoch === other?.epoch && one.sequence === other.sequence && one.chain === other.chain;
+/** The copies that a secondary may still be in while another one is begun: what it says counts. */
+function formerBases(
+  { copyBase, formerBases: before }: PairEntry,
+  { copy }: Welcome,
+): ProvenPosition[] {
+  const known = [...before, ...(copyBase ? [copyBase] : [])];
+  const said = copy && known.find((base) => sameProven(base, copy.base));
+  return said ? [said] : known.slice(-FORMER_BASES_MAX);
 }
-
-/** Another set at the secondary's address is not the secondary, whatever it holds (R5). */
-function checkPeer(set: ImageSet, welcome: Welcome): void {
-  const expected = set.file.pair?.peer;
-  if (!expected || expected.setId === welcome.setId) return;
-  throw new RcopyError(
-    'E_SPLIT_BRAIN',
-    `${welcome.name} at ${expected.address} is not the secondary ${expected.name} of this set`,
-    { hint: 'see `rcopy status` of both sets' },
-  );
-}
+const FORMER_BASES_MAX = 4;
 
 function cut(peer: string): RcopyError {
   return new RcopyError('E_UNREACHABLE', `${peer} ended the link`);

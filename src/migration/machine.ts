@@ -2,10 +2,14 @@
  * The migration of a primary from A to B while C follows, as a pure machine at B: B drives, for B
  * survives. An event gives the next state and what to do; nothing is done here.
  *
- *     start ─► prepared ─► switching ══► copying ─► done
- *                 │            ║
- *                 ▼            ║ the seal at A is THE POINT OF NO RETURN:
- *              aborted ◄───────╝ an abort from here on asks A, which refuses once it is sealed
+ *     start ─► prepared ─► [precopying] ─► switching ══► copying ─► done
+ *                 │             │              ║            │
+ *                 ▼             ▼              ║            │
+ *              aborted ◄────────┴──────────────╝ ◄──────────┘ only while B has no record of its
+ *                                                             own: B seals its epoch back to A
+ *
+ * The seal at A is THE POINT OF NO RETURN: an abort before it asks A, which refuses once it is
+ * sealed. Blocks are copied ahead (precopying) only with `copy: pre`.
  *
  * Every effect can be repeated: after a restart the machine begins with `restarted` and asks for
  * the effects of its durable state again.
@@ -25,6 +29,10 @@ export type MigrationEvent =
   | { readonly kind: 'saved' }
   /** A knows of the migration, and refuses others. */
   | { readonly kind: 'announced' }
+  /** What could be copied while A served its hosts is here. */
+  | { readonly kind: 'precopied' }
+  /** The map of what C lacks is here, but for what changes until the seal. */
+  | { readonly kind: 'prefetched' }
   /** Every controller holds the hosts of the set. */
   | { readonly kind: 'held' }
   /** A's seal is durable, and this is what A handed over. */
@@ -35,7 +43,9 @@ export type MigrationEvent =
   | { readonly kind: 'switched' }
   /** B holds every block, and C has restored N - 1 and holds the seal. */
   | { readonly kind: 'copied' }
-  /** Somebody wants to end it before the switch. */
+  /** A is the primary again, in an epoch behind that of B. */
+  | { readonly kind: 'given-back' }
+  /** Somebody wants to end it, and A to be the primary. */
   | { readonly kind: 'abort-asked'; readonly reason: string }
   /** A will never seal under this id any more. */
   | { readonly kind: 'buried' };
@@ -44,6 +54,10 @@ export type MigrationEffect =
   | { readonly kind: 'save'; readonly migration: Migration }
   /** Tell A, which keeps it durably and refuses other migrations. */
   | { readonly kind: 'announce' }
+  /** Copy blocks while A serves its hosts. */
+  | { readonly kind: 'precopy' }
+  /** Get the maps that A has, so that only changes to them fall into the pause. */
+  | { readonly kind: 'prefetch' }
   | { readonly kind: 'hold' }
   /** Ask A for its seal and the management information. */
   | { readonly kind: 'seal' }
@@ -56,6 +70,8 @@ export type MigrationEffect =
   | { readonly kind: 'retire' }
   /** Ask A never to seal under this id. */
   | { readonly kind: 'bury' }
+  /** Seal B's epoch, which holds no record, for A, which opens the next one. */
+  | { readonly kind: 'give-back' }
   /** Let the hosts go on where they were. */
   | { readonly kind: 'release' };
 
@@ -71,6 +87,8 @@ export function step(migration: Migration, event: MigrationEvent): Transition {
   switch (migration.state) {
     case 'prepared':
       return whilePrepared(migration, event);
+    case 'precopying':
+      return whilePrecopying(migration, event);
     case 'switching':
       return whileSwitching(migration, event);
     case 'copying':
@@ -95,20 +113,42 @@ function whilePrepared(migration: Migration, event: MigrationEvent): Transition 
     case 'saved':
     case 'restarted':
       return { migration, effects: [{ kind: 'announce' }] };
-    case 'announced': {
-      // Before anything irreversible is asked of A, B remembers that it may have happened.
-      const next = { ...migration, state: 'switching' as const };
-      return { migration: next, effects: [{ kind: 'save', migration: next }] };
-    }
+    case 'announced':
+      return migration.copy === 'pre' ? moved(migration, 'precopying') : switching(migration);
     default:
       return beforeTheSeal(migration, event);
   }
+}
+
+function whilePrecopying(migration: Migration, event: MigrationEvent): Transition {
+  switch (event.kind) {
+    case 'saved':
+    case 'restarted':
+      return { migration, effects: [{ kind: 'precopy' }] };
+    case 'precopied':
+      return switching(migration);
+    default:
+      return beforeTheSeal(migration, event);
+  }
+}
+
+/** Before anything irreversible is asked of A, B remembers that it may have happened. */
+function switching(migration: Migration): Transition {
+  return moved(migration, 'switching');
+}
+
+/** The next state, which counts when it is saved. */
+function moved(migration: Migration, state: Migration['state']): Transition {
+  const next = { ...migration, state };
+  return { migration: next, effects: [{ kind: 'save', migration: next }] };
 }
 
 function whileSwitching(migration: Migration, event: MigrationEvent): Transition {
   switch (event.kind) {
     case 'saved':
     case 'restarted':
+      return { migration, effects: [{ kind: 'prefetch' }] };
+    case 'prefetched':
       return { migration, effects: [{ kind: 'hold' }] };
     case 'held':
       return { migration, effects: [{ kind: 'seal' }] };
@@ -130,10 +170,8 @@ function beforeTheSeal(migration: Migration, event: MigrationEvent): Transition 
   switch (event.kind) {
     case 'abort-asked':
       return { migration: { ...migration, reason: event.reason }, effects: [{ kind: 'bury' }] };
-    case 'buried': {
-      const next = { ...migration, state: 'aborted' as const };
-      return { migration: next, effects: [{ kind: 'save', migration: next }] };
-    }
+    case 'buried':
+      return moved(migration, 'aborted');
     default:
       return stay(migration);
   }
@@ -145,10 +183,15 @@ function whileCopying(migration: Migration, event: MigrationEvent): Transition {
       return { migration, effects: [{ kind: 'switch' }] };
     case 'switched':
       return { migration, effects: [{ kind: 'copy' }] };
-    case 'copied': {
-      const next = { ...migration, state: 'done' as const };
-      return { migration: next, effects: [{ kind: 'save', migration: next }] };
-    }
+    case 'copied':
+      return moved(migration, 'done');
+    case 'abort-asked':
+      return {
+        migration: { ...migration, reason: event.reason },
+        effects: [{ kind: 'give-back' }],
+      };
+    case 'given-back':
+      return moved(migration, 'aborted');
     default:
       return stay(migration);
   }

@@ -1,6 +1,7 @@
 /** What the runner of a migration needs of the parties: A, B, C and the path controllers. */
 import type { HandoverEntry, PeerIdentity } from '../format/set-file.ts';
 import type { PairId } from '../base/ids.ts';
+import type { Position, ProvenPosition } from '../base/position.ts';
 import type { Migration } from './machine.ts';
 
 /** What a set says of itself before a migration. */
@@ -21,6 +22,12 @@ export interface PartyFacts {
     readonly state: string;
     readonly peer: PeerIdentity;
   } | null;
+  /** The epoch that it writes; null when it has not begun one. */
+  readonly epochId: string | null;
+  /** The epochs that it knows of. */
+  readonly knownEpochIds: readonly string[];
+  /** By its own knowledge, the secondary lacks nothing of the epochs before the present one. */
+  readonly followsEpoch: boolean;
   /** Numbers that the secondary lacks. */
   readonly lagEntries: number;
   readonly usable: boolean;
@@ -35,20 +42,41 @@ export interface SourcePort {
   /** Sends to C what it owes; resolves when C has all of it durable, the seal included. */
   drain(migration: Migration): Promise<void>;
   retire(migration: Migration): Promise<void>;
+  /** Becomes the primary again, in an epoch behind the one that B sealed for it. */
+  takeBack(migration: Migration, returned: Returned): Promise<void>;
   /** Never seals under this id. Rejects with `E_SEALED` when it did already. */
   bury(migration: Migration): Promise<void>;
+}
+
+/** An epoch without a record of its own, on its way back to the set before. */
+export interface Returned {
+  /** The record that opened it, and the one that sealed it, in hexadecimal. */
+  readonly open: string;
+  readonly seal: string;
+  /** Bases of copies in which the secondary may be. */
+  readonly bases: readonly ProvenPosition[];
+  /** The secondary may have closed the epoch before where it stood. */
+  readonly hasClosed: boolean;
+  /** Up to where the secondary had everything, as B knows. */
+  readonly durable: Position;
 }
 
 /** B, which runs the machine. */
 export interface TargetPort {
   facts(): PartyFacts;
   save(migration: Migration): Promise<void>;
+  /** Copies blocks while A serves its hosts. */
+  precopy(migration: Migration): Promise<void>;
+  /** Gets the maps that A has by now. */
+  prefetch(migration: Migration): Promise<void>;
   accept(migration: Migration): Promise<void>;
   /**
    * Fetches and sends until B holds every block and C has N - 1 restored and the seal. `drain` asks
    * the source for its part; when that fails, and C still lacks something, this rejects too.
    */
   copy(migration: Migration, drain: () => Promise<void>): Promise<void>;
+  /** Seals this set's epoch for A. Rejects with `E_STATE` when it holds a record. */
+  giveBack(migration: Migration): Promise<Returned>;
 }
 
 /** C, before the start only. */

@@ -1,5 +1,6 @@
 /** Whether a migration may start: every reason at once. Pure; checked again at the fence. */
 import { counted } from '../base/words.ts';
+import type { Migration } from './machine.ts';
 import type { PartyFacts } from './ports.ts';
 
 export interface Precheck {
@@ -10,13 +11,14 @@ export interface Precheck {
 
 /** What is known before a start; a party that cannot be reached is the error that says so. */
 export interface PrecheckFacts {
+  readonly mode: Migration['mode'];
   readonly source: PartyFacts;
   readonly target: PartyFacts;
   readonly secondary: PartyFacts | Error | undefined;
 }
 
 export function prechecks(facts: PrecheckFacts): Precheck[] {
-  const { source, target, secondary } = facts;
+  const { source, target, secondary, mode } = facts;
   return [
     sourceRole(source),
     check('source-free', source.migrationId === null, {
@@ -32,7 +34,7 @@ export function prechecks(facts: PrecheckFacts): Precheck[] {
       bad: `${target.identity.name} was used before: give --overwrite to lose what it holds`,
     }),
     volumes(source, target),
-    pairState(source),
+    pairState(source, mode),
     secondaryState(source, secondary),
   ];
 }
@@ -65,14 +67,24 @@ function volumes(source: PartyFacts, target: PartyFacts): Precheck {
   });
 }
 
-function pairState(source: PartyFacts): Precheck {
-  const state = source.pair?.state ?? 'simplex';
-  return check('pair', state === 'paired', {
-    good: `the pair is ${state}, ${counted(source.lagEntries, 'number')} behind`,
-    bad: source.pair
-      ? `the pair is ${state}: finish the copy with \`rcopy replicate\` first`
-      : `${source.identity.name} has no pair: there is no second copy to keep following`,
-  });
+/**
+ * A secondary that is to get what is owed as records must follow the journal now. A bitmap says by
+ * blocks what it lacks, whatever the reason.
+ */
+function pairState(source: PartyFacts, mode: Migration['mode']): Precheck {
+  const { pair, identity, lagEntries, followsEpoch } = source;
+  const state = pair?.state ?? 'simplex';
+  const good = `the pair is ${state}, ${counted(lagEntries, 'number')} behind`;
+  const fail = (detail: string, name = 'pair-state'): Precheck => ({ name, ok: false, detail });
+  if (!pair) {
+    return fail(`${identity.name} has no pair: there is no second copy to keep following`, 'pair');
+  }
+  if (state === 'takeover') return fail(`${pair.peer.name} is no secondary of ${identity.name}`);
+  if (mode !== 'bitmap' && state !== 'paired') {
+    return fail(`the pair is ${state}: \`rcopy replicate\` first, or migrate with --mode bitmap`);
+  }
+  if (mode === 'handoff' && !followsEpoch) return fail(NOT_THERE);
+  return { name: 'pair-state', ok: true, detail: good };
 }
 
 function secondaryState(source: PartyFacts, secondary: PrecheckFacts['secondary']): Precheck {
@@ -85,10 +97,24 @@ function secondaryState(source: PartyFacts, secondary: PrecheckFacts['secondary'
     setId === source.pair?.peer.setId &&
     secondary.role === 'secondary' &&
     secondary.pair?.id === source.pair.id;
+  if (right && !knowsEpoch(source, secondary)) {
+    return { name: 'secondary-epoch', ok: false, detail: NOT_THERE };
+  }
   return check('secondary', right, {
     good: `${name} can be reached and belongs to the pair`,
     bad: `${name} is not the secondary that the pair names`,
   });
+}
+
+const NOT_THERE = 'the secondary has not come to the present epoch: `rcopy replicate` first';
+
+/**
+ * The secondary takes the next epoch only behind a seal of one that it knows (R4), or as its very
+ * first.
+ */
+function knowsEpoch({ epochId }: PartyFacts, { knownEpochIds, usable }: PartyFacts): boolean {
+  if (epochId === null || knownEpochIds.includes(epochId)) return true;
+  return knownEpochIds.length === 0 && !usable;
 }
 
 function check(name: string, ok: boolean, text: { good: string; bad: string }): Precheck {

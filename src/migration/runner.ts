@@ -52,6 +52,12 @@ export class MigrationRunner {
       case 'announce':
         await source.announce(migration);
         return { kind: 'announced' };
+      case 'precopy':
+        await target.precopy(migration);
+        return { kind: 'precopied' };
+      case 'prefetch':
+        await target.prefetch(migration);
+        return { kind: 'prefetched' };
       case 'hold':
         await controllers.hold();
         return { kind: 'held' };
@@ -72,6 +78,9 @@ export class MigrationRunner {
       case 'bury':
         await source.bury(migration);
         return { kind: 'buried' };
+      case 'give-back':
+        await source.takeBack(migration, await target.giveBack(migration));
+        return { kind: 'given-back' };
       case 'release':
         await controllers.release();
         return undefined;

@@ -13,7 +13,13 @@ export type SetState =
   | 'migrating'
   | 'retired';
 
-export type MigrationState = 'prepared' | 'switching' | 'copying' | 'done' | 'aborted';
+export type MigrationState =
+  | 'prepared'
+  | 'precopying'
+  | 'switching'
+  | 'copying'
+  | 'done'
+  | 'aborted';
 export type MigrationMode = 'drain' | 'handoff' | 'bitmap';
 export type MigrationCopy = 'post' | 'pre';
 

@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import type { MigrationId, PairId, SetId, GroupId } from '../base/ids.ts';
 import { RcopyError, messageOf } from '../base/errors.ts';
+import { mapPlace } from './map-transfer.ts';
 
 const hex = /^[0-9a-f]{32}$/;
 const id = <T extends string>() =>
@@ -29,11 +30,39 @@ export const migrationCall = z.strictObject({
   secondary: peer,
 });
 
+/** `migration.maps`: maps of the source, page by page. */
+export const mapsCall = z.strictObject({
+  migration: migrationCall,
+  which: z.enum(['owed', 'changed']),
+  /** Only what came behind this number is asked for, where the source still knows what did. */
+  since: z.nullable(whole),
+  from: mapPlace,
+});
+
+/** `migration.records`: what the secondary lacks, from this number on. */
+export const recordsCall = z.strictObject({ migration: migrationCall, sequence: whole });
+
+const provenPosition = z.strictObject({ epoch: whole, sequence: whole, chain: whole });
+
+/** `migration.take-back`: an epoch without a record comes back to the source. */
+export const returnCall = z.strictObject({
+  migration: migrationCall,
+  returned: z.strictObject({
+    open: z.string(),
+    seal: z.string(),
+    bases: z.array(provenPosition),
+    hasClosed: z.boolean(),
+    durable: z.strictObject({ epoch: whole, sequence: whole }),
+  }),
+});
+
 /** `digest`: what a range holds, without sending it. */
 export const digestCall = z.strictObject({ volume: whole, offset: whole, length: whole });
 
 export type JoinCall = z.infer<typeof joinCall>;
 export type MigrationCall = z.infer<typeof migrationCall>;
+export type MapsCall = z.infer<typeof mapsCall>;
+export type ReturnCall = z.infer<typeof returnCall>;
 export type DigestCall = z.infer<typeof digestCall>;
 
 export interface DigestAnswer {
@@ -41,6 +70,11 @@ export interface DigestAnswer {
   readonly sha256?: string;
   /** The number as of which it was read. */
   readonly asOf: number;
+}
+
+/** What a caller of something else is told. */
+export function unknownCall(name: string): RcopyError {
+  return new RcopyError('E_PROTOCOL', `the call ${name} is unknown`);
 }
 
 /** Checks what came with a call. Throws `E_PROTOCOL`. */

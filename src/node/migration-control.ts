@@ -2,6 +2,7 @@
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
+import { ensureRelay } from '../imageset/acceptance.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Migration } from '../migration/machine.ts';
 import type { PartyFacts, SourcePort } from '../migration/ports.ts';
@@ -9,12 +10,26 @@ import { prechecks } from '../migration/prechecks.ts';
 import type { Precheck } from '../migration/prechecks.ts';
 import { MigrationRunner } from '../migration/runner.ts';
 import { absentSource } from './absent-source.ts';
-import type { MigrateAnswer, MigrationStatusAnswer, PrecheckAnswer } from './answers.ts';
-import { noControllers, partyFacts, sourceActions, sourcePort, targetPort } from './migrating.ts';
+import type {
+  MigrateAnswer,
+  MigrationMode,
+  MigrationStatusAnswer,
+  PrecheckAnswer,
+} from './answers.ts';
+import { partyFacts } from './facts.ts';
+import { buryMigration } from './migration-source.ts';
+import {
+  noControllers,
+  owedBySource,
+  sourcePort,
+  targetPort,
+  tookRecords,
+} from './migration-target.ts';
 import { isUnderWay } from './pairing.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
 import type { MigrateRequest, ResumeRequest } from './requests.ts';
+import { giveUpSource } from './source-lost.ts';
 import { remainingEntries } from './status.ts';
 
 export interface MigrationControlOptions {
@@ -41,11 +56,12 @@ export class MigrationControl {
   }
 
   /** A target that has taken over gets its absent blocks from the source, from its start on. */
-  attachSource(): void {
+  async attachSource(): Promise<void> {
     const { set, peer } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
-    set.contents.source = absentSource(migration, peer);
+    await ensureRelay(set);
+    set.contents.source = absentSource(set, migration, peer);
   }
 
   async check(request: MigrateRequest): Promise<PrecheckAnswer> {
@@ -64,7 +80,12 @@ export class MigrationControl {
       const migration = this.ownMigration();
       if (migration.state === 'done') return this.tellRetired(migration);
       if (!isUnderWay(migration)) return this.answer(migration, false);
-      return this.run(migration, { kind: 'restarted' }, { ...request, detach: false });
+      this.refuseReturning(migration);
+      const { set, replication } = this.options;
+      const lost = request.sourceLost === true && !migration.sourceLost;
+      const goesOn = lost ? await giveUpSource(set, replication, migration) : migration;
+      if (lost) set.contents.source = absentSource(set, goesOn, this.options.peer);
+      return this.run(goesOn, { kind: 'restarted' }, { ...request, detach: false });
     });
   }
 
@@ -73,6 +94,7 @@ export class MigrationControl {
     const existing = set.file.migration;
     if (existing?.side === 'target' && (await this.isFrom(existing, request.from))) {
       if (existing.state === 'done') return this.tellRetired(existing);
+      this.refuseReturning(existing);
       if (isUnderWay(existing)) return this.run(existing, { kind: 'restarted' }, request);
     }
     const { checks, source, secondary } = await this.gather(request);
@@ -89,15 +111,16 @@ export class MigrationControl {
       secondary: source.pair.peer,
       pair: { id: source.pair.id, ack: source.pair.ack },
       handover: null,
+      sourceLost: false,
       reason: '',
     };
     return this.run(migration, { kind: 'started' }, request);
   }
 
   /** Whether this set, as it is, could move to a target that is not made yet. */
-  async checkMoveTo(target: PartyFacts): Promise<PrecheckAnswer> {
+  async checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer> {
     const { set, address } = this.options;
-    const { checks } = await this.checksFor(partyFacts(set, address), target);
+    const { checks } = await this.checksFor(partyFacts(set, address), target, mode);
     return { ready: checks.every(({ ok }) => ok), checks };
   }
 
@@ -108,21 +131,37 @@ export class MigrationControl {
     return facts.identity.setId === migration.source.setId;
   }
 
-  /** Ends the migration before the switch, from either end. */
+  /**
+   * Ends the migration, from either end: before the switch, or after it as long as the target has
+   * written nothing. The source is the primary then.
+   */
   async abort(): Promise<MigrateAnswer> {
     const { set } = this.options;
     const { migration } = set.file;
     if (migration?.side === 'source' && isUnderWay(migration)) return this.abortAtSource(migration);
     const own = this.ownMigration();
     if (own.state === 'aborted') return this.answer(own, false);
-    if (own.state === 'copying' || own.state === 'done') {
-      throw new RcopyError('E_STATE', `the switch to ${own.target.name} has happened`, {
-        hint: `go on with \`rcopy migrate resume ${own.target.address}\``,
-      });
-    }
-    const runner = this.runner(own, { maxRate: undefined });
+    if (own.state === 'done') throw tookRecords(own);
     const reason = 'aborted by an operator';
-    return this.answer(await runner.run({ kind: 'abort-asked', reason }), true);
+    const abort = async (): Promise<MigrateAnswer> => {
+      const runner = this.runner(own, { maxRate: undefined });
+      return this.answer(await runner.run({ kind: 'abort-asked', reason }), true);
+    };
+    // Behind the switch nothing else may be under way: what is copied would stand in the way.
+    return own.state === 'copying' ? this.alone(abort) : abort();
+  }
+
+  /** A target that has sealed its epoch back to the source has nowhere else to go. */
+  private refuseReturning({ target }: Migration): void {
+    const { seal } = this.options.set.file;
+    if (!seal) return;
+    throw new RcopyError(
+      'E_SEALED',
+      `${target.name} has sealed its epoch for ${seal.successor.name}`,
+      {
+        hint: `finish what was begun: \`rcopy migrate abort ${target.address}\``,
+      },
+    );
   }
 
   status(): MigrationStatusAnswer {
@@ -150,14 +189,15 @@ export class MigrationControl {
   }
 
   /**
-   * While this set is a target that copies, its source is asked to send what it still owes. The
-   * promise is the source's: it rejects when the source cannot.
+   * While this set is a target that copies, its source is asked for what it still owes. Rejects
+   * when the source cannot.
    */
-  async letSourceDrain(): Promise<void> {
+  async letSourceGive(): Promise<void> {
     const { set, peer } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
-    await sourcePort(peer(migration.source.address)).drain(migration);
+    const source = sourcePort(peer(migration.source.address));
+    await owedBySource({ set, peer }, migration, () => source.drain(migration));
   }
 
   /** The source alone decides, for it has not sealed; the target is told if it is there. */
@@ -165,7 +205,7 @@ export class MigrationControl {
     const { set, peer } = this.options;
     const target = peer(migration.target.address);
     if (set.file.seal) return target.call<MigrateAnswer>('migration.abort', null);
-    await sourceActions.bury(set, migration);
+    await buryMigration(set, migration);
     try {
       await target.call('migration.abort', null);
     } catch (error) {
@@ -192,15 +232,19 @@ export class MigrationControl {
   private async gather(request: MigrateRequest): Promise<GatheredFacts> {
     const { set, address, peer } = this.options;
     const source = await peer(request.from).call<PartyFacts>('facts', null);
-    return this.checksFor(source, partyFacts(set, address));
+    return this.checksFor(source, partyFacts(set, address), request.mode);
   }
 
-  private async checksFor(source: PartyFacts, target: PartyFacts): Promise<GatheredFacts> {
+  private async checksFor(
+    source: PartyFacts,
+    target: PartyFacts,
+    mode: MigrationMode,
+  ): Promise<GatheredFacts> {
     const { peer } = this.options;
     const secondary = source.pair
       ? await peer(source.pair.peer.address).call<PartyFacts>('facts', null).catch(asAnswer)
       : undefined;
-    return { checks: prechecks({ source, target, secondary }), source, secondary };
+    return { checks: prechecks({ source, target, secondary, mode }), source, secondary };
   }
 
   private async run(

@@ -11,6 +11,17 @@ import type { JoinCall } from './calls.ts';
 import { notPaired } from './replication.ts';
 import type { Peer } from './peers.ts';
 
+/** A pair whose first copy has not begun. */
+const NEW_PAIR = {
+  ack: 'local',
+  state: 'copying',
+  reason: '',
+  copyBase: null,
+  formerBases: [],
+  lineage: [],
+  behindSinceMs: null,
+} satisfies Partial<PairEntry>;
+
 /** The primary's part. Repeating it with the same secondary changes nothing. */
 export async function createPair(
   set: ImageSet,
@@ -33,10 +44,7 @@ export async function createPair(
   const pair: PairEntry = {
     id: pairId,
     peer: { ...facts.identity, address: secondary.address },
-    ack: 'local',
-    state: 'copying',
-    reason: '',
-    copyBase: null,
+    ...NEW_PAIR,
   };
   set.secondary = null;
   await set.identity.update((current) => ({ ...current, pair }));
@@ -121,10 +129,7 @@ export async function joinPair(set: ImageSet, call: JoinCall): Promise<void> {
     pair: {
       id: call.pairId,
       peer: call.primary,
-      ack: 'local',
-      state: 'copying',
-      reason: '',
-      copyBase: null,
+      ...NEW_PAIR,
     },
   }));
   set.changed();

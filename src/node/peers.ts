@@ -3,8 +3,10 @@ import { isRcopyError } from '../base/errors.ts';
 import { FrameChannel } from '../link/channel.ts';
 import type { Hello } from '../link/messages.ts';
 import { PeerClient } from '../link/service.ts';
-import type { ReadFrom } from '../link/service.ts';
+import type { Answered } from '../link/service.ts';
 import type { AbsentSource } from '../imageset/contents.ts';
+import { fetchedRange } from './block-reads.ts';
+import type { ReadFrom } from './block-reads.ts';
 import type { Connector } from './connector.ts';
 
 /** A peer that is dialled at the first call and again after its connection ended. */
@@ -21,17 +23,20 @@ export class Peer {
   }
 
   async call<T>(name: string, parameters: unknown): Promise<T> {
+    return (await this.ask(name, parameters)).value as T;
+  }
+
+  /** The whole answer to a call, with the bytes that came with it. */
+  async ask(name: string, parameters: unknown): Promise<Answered> {
     const client = await this.connected();
-    return (await client.call(name, parameters)).value as T;
+    return client.call(name, parameters);
   }
 
   /** Blocks of this peer, as long as it is the set that `from` names. */
-  blocks(from: ReadFrom): AbsentSource {
+  blocks(from: () => ReadFrom): AbsentSource {
     return {
-      fetch: async (volume, offset, length) => {
-        const client = await this.connected();
-        return client.fetch({ volume, offset, length, from });
-      },
+      fetch: async (volume, offset, length) =>
+        fetchedRange(await this.ask('read', { volume, offset, length, from: from() })),
     };
   }
 

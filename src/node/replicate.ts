@@ -32,7 +32,7 @@ export async function replicate(
     );
   });
   let sourceFailure: Error | undefined;
-  migrations.letSourceDrain().catch((error: Error) => {
+  migrations.letSourceGive().catch((error: Error) => {
     sourceFailure = error;
     set.changed();
   });

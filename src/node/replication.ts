@@ -4,6 +4,8 @@ import { FrameChannel } from '../link/channel.ts';
 import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import { ensureEpoch } from '../imageset/succession.ts';
+import type { Run } from '../journal/run.ts';
 import type { Connector } from './connector.ts';
 
 export interface ReplicationOptions {
@@ -24,6 +26,7 @@ export class Replication {
   private channel: FrameChannel | undefined;
   private running: Promise<void> | undefined;
   private stopping = false;
+  private finished = false;
   private links = 0;
   /** Who wants the link; with the last one who lets go it ends. */
   private wanted = 0;
@@ -41,7 +44,7 @@ export class Replication {
 
   /** The secondary holds everything up to this set's seal. */
   get isFinished(): boolean {
-    return this.sender?.finished ?? false;
+    return this.finished;
   }
 
   /** What all links have sent so far. */
@@ -75,6 +78,7 @@ export class Replication {
     if (this.stopping) this.again = { maxRate };
     if (this.running) return;
     this.failure = undefined;
+    this.finished = false;
     this.running = this.run(maxRate)
       .catch((error: unknown) => {
         if (this.stopping) return;
@@ -117,7 +121,22 @@ export class Replication {
     await running;
   }
 
+  /**
+   * One epoch behind the other: what this set still has of those before its own, then its own. Only
+   * the last one goes on until somebody ends it.
+   */
   private async run(maxRate: number | undefined): Promise<void> {
+    const { set } = this.options;
+    await readyToSend(set);
+    for (let run = this.firstOwed(); run; run = this.runBehind(run)) {
+      if (this.stopping) return;
+      await this.send(run, maxRate);
+      set.changed();
+    }
+    this.finished = true;
+  }
+
+  private async send(run: Run, maxRate: number | undefined): Promise<void> {
     const { set, connector, address, bootId } = this.options;
     const { pair } = set.file;
     if (!pair) throw notPaired(set);
@@ -130,6 +149,7 @@ export class Replication {
     if (this.sender) this.done.push(this.sender.counts);
     const sender = new Sender({
       set,
+      run,
       channel,
       address,
       bootId,
@@ -145,8 +165,48 @@ export class Replication {
     this.channel = channel;
     this.sender = sender;
     await sender.run();
-    set.changed();
   }
+
+  /** The oldest epoch of which the secondary may lack something; a copy replaces all before it. */
+  private firstOwed(): Run | undefined {
+    const { set } = this.options;
+    const own = set.ownRun();
+    if (set.file.pair?.state === 'copying') return own;
+    const from = set.secondary?.durable.epoch ?? set.file.epoch;
+    return set.journal.runs.find(({ epoch }) => epoch >= from && epoch <= set.file.epoch);
+  }
+
+  private runBehind({ epoch }: Run): Run | undefined {
+    const { set } = this.options;
+    return set.journal.runs.find((run) => run.epoch > epoch && run.epoch <= set.file.epoch);
+  }
+}
+
+/** Throws when this set has nothing to send, or must not. */
+async function readyToSend(set: ImageSet): Promise<void> {
+  const { pair, seal, migration } = set.file;
+  if (!pair) throw notPaired(set);
+  if (pair.state === 'split') throw isSplit(set);
+  if (pair.state === 'takeover') {
+    throw new RcopyError('E_STATE', `${set.file.name} took over from ${pair.peer.name}`, {
+      hint: 'end the old pair with `rcopy pair delete --local`, then make a new one',
+    });
+  }
+  if (seal && migration?.mode === 'bitmap') {
+    throw new RcopyError(
+      'E_STATE',
+      `${set.file.name} sends nothing: ${seal.successor.name} has what it owed, as a map`,
+      { hint: `rcopy replicate ${seal.successor.address}` },
+    );
+  }
+  if (!seal) await ensureEpoch(set);
+}
+
+/** The refusal of a command that needs a pair that is not split. */
+export function isSplit({ file, folder }: ImageSet): RcopyError {
+  return new RcopyError('E_STATE', `the pair of ${file.name} is split: nothing is sent`, {
+    hint: `go on with \`rcopy pair resync ${folder}\``,
+  });
 }
 
 /** The refusal of a command that needs a pair. */

@@ -64,6 +64,8 @@ export interface MigrateRequest {
 }
 
 export interface ResumeRequest {
+  /** The source will never come back: go on without it, if that can be. */
+  readonly sourceLost?: boolean | undefined;
   readonly maxRate: number | undefined;
   readonly onProgress?: OnProgress | undefined;
 }

@@ -9,7 +9,8 @@ import { decodeHello } from '../link/messages.ts';
 import type { Hello } from '../link/messages.ts';
 import { checkSecondary } from '../link/admission.ts';
 import { Secondary } from '../link/secondary.ts';
-import { checkSource, serveRequests } from '../link/service.ts';
+import { serveRequests } from '../link/service.ts';
+import type { Answered } from '../link/service.ts';
 import { openImageSet } from '../imageset/open-set.ts';
 import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -23,6 +24,7 @@ import type {
   ImportAnswer,
   MarkAnswer,
   MigrateAnswer,
+  MigrationMode,
   MigrationStatusAnswer,
   PairAnswer,
   PrecheckAnswer,
@@ -32,11 +34,13 @@ import type {
   WaitAnswer,
   WriteAnswer,
 } from './answers.ts';
-import { digestCall, joinCall, leaveCall, migrationCall, parameters } from './calls.ts';
+import { answerRead, readCall } from './block-reads.ts';
+import { digestCall, joinCall, leaveCall, parameters, unknownCall } from './calls.ts';
 import { compareSets, digest } from './compare.ts';
 import type { Connector } from './connector.ts';
 import { exportImage, importImage, readVolume, writeVolume } from './host-io.ts';
-import { partyFacts, sourceActions } from './migrating.ts';
+import { partyFacts } from './facts.ts';
+import { MigrationAnswers } from './migration-answers.ts';
 import { MigrationControl } from './migration-control.ts';
 import { checkPair, createPair, deletePair, joinPair, leavePair } from './pairing.ts';
 import { Peer } from './peers.ts';
@@ -72,6 +76,7 @@ export class StorageNode {
   private readonly options: NodeOptions;
   private readonly bootId: string;
   private readonly migrations: MigrationControl;
+  private readonly asSource: MigrationAnswers;
   private readonly peers = new Map<string, Peer>();
   private readonly channels = new Set<FrameChannel>();
   private secondary: Secondary | undefined;
@@ -95,6 +100,7 @@ export class StorageNode {
       replication: this.replication,
       peer: (address) => this.peer(address),
     });
+    this.asSource = new MigrationAnswers(set, this.replication);
   }
 
   /** Opens the set in `folder`, recovering what a crash left. Errors as of `openImageSet`. */
@@ -104,7 +110,7 @@ export class StorageNode {
     options: NodeOptions,
   ): Promise<StorageNode> {
     const node = new StorageNode(await openImageSet(environment, folder, options), options);
-    node.migrations.attachSource();
+    await node.migrations.attachSource();
     return node;
   }
 
@@ -170,8 +176,8 @@ export class StorageNode {
   }
 
   /** Whether this set could move to a target that is not made yet. */
-  checkMoveTo(target: PartyFacts): Promise<PrecheckAnswer> {
-    return this.migrations.checkMoveTo(target);
+  checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer> {
+    return this.migrations.checkMoveTo(target, mode);
   }
 
   checkMigration(request: MigrateRequest): Promise<PrecheckAnswer> {
@@ -229,6 +235,7 @@ export class StorageNode {
   async disconnect(): Promise<void> {
     await this.replication.stop();
     await this.secondary?.stop();
+    this.asSource.close();
     for (const channel of this.channels) channel.close();
     for (const peer of this.peers.values()) await peer.close();
   }
@@ -265,7 +272,14 @@ export class StorageNode {
     return new RcopyError('E_NOT_PAIRED', `${this.set.file.name} has left the pair`);
   }
 
-  private async answer(name: string, value: unknown): Promise<unknown> {
+  private async answer(name: string, value: unknown): Promise<Answered> {
+    if (name === 'read') return answerRead(this.set, parameters(readCall, value));
+    if (name === 'migration.abort') return { value: await this.migrations.abort() };
+    if (name.startsWith('migration.')) return this.asSource.answer(name, value);
+    return { value: await this.answerShort(name, value) };
+  }
+
+  private async answerShort(name: string, value: unknown): Promise<unknown> {
     const { set } = this;
     switch (name) {
       case 'facts':
@@ -276,21 +290,8 @@ export class StorageNode {
         return joinPair(set, parameters(joinCall, value));
       case 'pair.leave':
         return this.leave(parameters(leaveCall, value).pairId);
-      case 'migration.announce':
-        return sourceActions.announce(set, parameters(migrationCall, value));
-      case 'migration.seal':
-        return sourceActions.seal(set, parameters(migrationCall, value));
-      case 'migration.retire':
-        return sourceActions.retire(set, parameters(migrationCall, value));
-      case 'migration.bury':
-        return sourceActions.bury(set, parameters(migrationCall, value));
-      case 'migration.abort':
-        return this.migrations.abort();
-      case 'migration.drain':
-        checkSource(set, parameters(migrationCall, value).id);
-        return this.replication.finish();
       default:
-        throw new RcopyError('E_PROTOCOL', `the call ${name} is unknown`);
+        throw unknownCall(name);
     }
   }
 
@@ -315,6 +316,7 @@ export class StorageNode {
       pairId: file.pair?.id ?? null,
       run: null,
       parentSeal: null,
+      carrierSeal: null,
     };
   }
 }

@@ -33,7 +33,7 @@ import {
   write,
   zeroes,
 } from '../support/image-sets.ts';
-import { History, newSecondary } from '../support/histories.ts';
+import { History, PRIMARY, newSecondary } from '../support/histories.ts';
 
 const FOLDER = '/sapporo';
 
@@ -73,8 +73,8 @@ class Feeding implements Trial {
 
   /** Copies if need be, then gives everything that is missing; closes and opens now and then. */
   async bringUpToDate(set: ImageSet): Promise<void> {
-    if (!set.usable && !set.copy) {
-      await beginCopy(set, this.history.rebase(this.history.positionBehind(this.base, 1)));
+    if (!set.usable && set.journal.runs.length === 0) {
+      await beginCopy(set, this.history.rebase(this.history.positionBehind(this.base, 1)), PRIMARY);
     }
     if (set.copy && !set.copy.complete) await this.copy(set);
     await this.giveAll(set);

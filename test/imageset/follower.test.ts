@@ -25,7 +25,7 @@ import {
   write,
 } from '../support/image-sets.ts';
 import type { Change } from '../support/image-sets.ts';
-import { History, newSecondary } from '../support/histories.ts';
+import { History, PRIMARY, newSecondary } from '../support/histories.ts';
 
 /** Takes what the sender of an epoch has; false when there is no room for all of it. */
 function give(set: ImageSet, records: readonly WholeRecord[]): boolean {
@@ -45,7 +45,7 @@ async function settle(set: ImageSet): Promise<void> {
 
 /** A whole copy as of the history's base. */
 async function copyAll(set: ImageSet, history: History, sequence: number): Promise<void> {
-  await beginCopy(set, history.rebase(history.positionBehind(sequence)));
+  await beginCopy(set, history.rebase(history.positionBehind(sequence)), PRIMARY);
   for (const [volume, data] of history.model.after(sequence).entries()) {
     putCopyRange(set, { volume, offset: 0, length: data.length, asOf: sequence, data });
   }
@@ -241,7 +241,7 @@ describe('a copy', () => {
     history.add(write(0, 0, 5000, 1));
     const base = history.positionBehind(history.next - 1);
     history.add(write(0, 0, 300, 2), write(1, 0, 300, 3));
-    await beginCopy(set, history.rebase(base));
+    await beginCopy(set, history.rebase(base), PRIMARY);
     for (const [volume, data] of history.model.now.entries()) {
       putCopyRange(set, { volume, offset: 0, length: data.length, asOf: history.next - 1, data });
     }
@@ -262,7 +262,7 @@ describe('a copy', () => {
 
   test('[R5] a range that is shorter or longer than it says is refused', async () => {
     const { set, history } = await following();
-    await beginCopy(set, history.rebase(history.positionBehind(history.next - 1)));
+    await beginCopy(set, history.rebase(history.positionBehind(history.next - 1)), PRIMARY);
     const range = { volume: 1, offset: 20 * 1024 - 512, length: 512, asOf: 1 };
     for (const data of [Buffer.alloc(511), Buffer.alloc(513)]) {
       expect(() => putCopyRange(set, { ...range, data })).toThrow(/range/);
@@ -285,7 +285,7 @@ describe('a copy', () => {
     const head = history.rebase(base);
     const start = world.disk.operations;
     const trial = world.disk.survivors('keep', 5);
-    await beginCopy(set, head);
+    await beginCopy(set, head, PRIMARY);
     const operations = world.disk.operations - start;
     expect(operations).toBeGreaterThan(10);
     let points = 0;
@@ -294,11 +294,11 @@ describe('a copy', () => {
       const world2 = worldOn(disk);
       const doomed = await openSet(world2, '/sapporo');
       disk.crashAt(disk.operations + index);
-      await beginCopy(doomed, head).catch(() => undefined);
+      await beginCopy(doomed, head, PRIMARY).catch(() => undefined);
       for (const survival of ['lose', 'keep', 'random'] as const) {
         const again = await openSet(worldOn(disk.survivors(survival, index)), '/sapporo');
         if (!again.usable) {
-          await beginCopy(again, head);
+          await beginCopy(again, head, PRIMARY);
           for (const [volume, data] of history.model.now.entries()) {
             const { length } = data;
             putCopyRange(again, { volume, offset: 0, length, asOf: base.sequence, data });

@@ -7,12 +7,8 @@ import { MAP_BLOCK_BYTES } from '../../src/base/limits.ts';
 import { isZero } from '../../src/base/bytes.ts';
 import type { MigrationEntry, SealEntry } from '../../src/format/set-file.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
-import {
-  acceptHandover,
-  ensureEpoch,
-  finishPresence,
-  seal,
-} from '../../src/imageset/succession.ts';
+import { ensureEpoch, seal } from '../../src/imageset/succession.ts';
+import { acceptHandover, finishMaps } from '../../src/imageset/acceptance.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
 import { sweepCrashes, untilCrashed } from '../support/crash-sweep.ts';
@@ -42,6 +38,7 @@ import {
   StillSource,
   migrationTo,
   peerOf,
+  NO_MAPS,
 } from '../support/succession.ts';
 
 const codeOf = (error: unknown) => (error as { code?: string }).code;
@@ -192,7 +189,7 @@ class TakingOver implements Trial {
 
   async run(): Promise<void> {
     let set = await this.open();
-    await acceptHandover(set, this.migration);
+    await acceptHandover(set, this.migration, NO_MAPS);
     this.accepted = true;
     for (const step of TAKING_OVER) {
       switch (step.do) {
@@ -225,7 +222,7 @@ class TakingOver implements Trial {
           while (await fetchNext(set));
           break;
         case 'finish':
-          await finishPresence(set);
+          await finishMaps(set);
           break;
         case 'reopen':
           await set.close();
@@ -264,7 +261,7 @@ async function checkTakingOver(
   set.contents.source = source;
   if (set.file.role === 'target') {
     assertSame(trial.accepted, false);
-    await acceptHandover(set, trial.migration);
+    await acceptHandover(set, trial.migration, NO_MAPS);
   }
   await ensureEpoch(set);
   const { newest } = set;
@@ -284,7 +281,7 @@ async function checkTakingOver(
   }
   await set.drain();
   if (killed) await checkAfterPowerLoss(disk.survivors('lose', 1), model);
-  if (set.file.maps.length > 0) await finishPresence(set);
+  if (set.file.maps.length > 0) await finishMaps(set);
   await set.close();
   assertVolumes(rawImages(disk, TARGET), model.now);
   const again = await openSet(worldOn(disk), TARGET);
@@ -364,7 +361,7 @@ describe('B, crashed at every operation', () => {
     const source = new StillSource(SOURCE);
     source.reachable = () => false;
     set.contents.source = source;
-    await acceptHandover(set, migration);
+    await acceptHandover(set, migration, NO_MAPS);
     const first = migration.handover?.nextSequence ?? 0;
     const model = new VolumesModel(SOURCE, first, TINY_JOURNAL.recordPayloadBytesMax);
     const fragment = write(0, 1000, 50, 1);
@@ -392,7 +389,7 @@ describe('B, crashed at every operation', () => {
         const world = worldOn(disk.survivors('keep', 1));
         const set = await openSet(world, TARGET);
         set.contents.source = new StillSource(SOURCE);
-        await acceptHandover(set, migration);
+        await acceptHandover(set, migration, NO_MAPS);
         const first = migration.handover?.nextSequence ?? 0;
         const model = new VolumesModel(SOURCE, first, TINY_JOURNAL.recordPayloadBytesMax);
         let flushed = first - 1;

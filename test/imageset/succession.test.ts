@@ -4,12 +4,8 @@ import { encodeSeal } from '../../src/format/control-records.ts';
 import { encodeRecord } from '../../src/format/record.ts';
 import type { EpochId } from '../../src/base/ids.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
-import {
-  acceptHandover,
-  ensureEpoch,
-  finishPresence,
-  seal,
-} from '../../src/imageset/succession.ts';
+import { ensureEpoch, seal } from '../../src/imageset/succession.ts';
+import { acceptHandover, finishMaps } from '../../src/imageset/acceptance.ts';
 import { assertSame, assertVolumes } from '../support/asserts.ts';
 import {
   TWO_VOLUMES,
@@ -34,6 +30,7 @@ import {
   StillSource,
   migrationTo,
   peerOf,
+  NO_MAPS,
 } from '../support/succession.ts';
 
 /** A sealed set and the one that took its group over, each on its own disk. */
@@ -51,7 +48,7 @@ async function handedOver(toWorld: World = newWorld(2)) {
   const source = new StillSource(model.now);
   const accept = async () => {
     to.contents.source = source;
-    await acceptHandover(to, migrationTo(to, peerOf(from), entry));
+    await acceptHandover(to, migrationTo(to, peerOf(from), entry), NO_MAPS);
   };
   return { from, fromWorld, to, toWorld, model, entry, source, accept };
 }
@@ -204,17 +201,7 @@ describe('an epoch', () => {
       ...file,
       epoch: 3,
       seal: null,
-      migration: {
-        ...migrationTo(set, SECONDARY, entry),
-        handover: {
-          epoch: 2,
-          nextSequence: entry.nextSequence,
-          journalCursor: 1,
-          restoredSequence: 0,
-          marks: [],
-          sealRecord: back,
-        },
-      },
+      parentSeal: back,
     }));
     const between = world.disk.survivors('lose', 1);
     await ensureEpoch(set);
@@ -266,7 +253,7 @@ describe('presence', () => {
     expect(to.contents.isComplete).toBe(false);
     assertVolumes(await readAll(to), model.now);
     expect(to.contents.isComplete).toBe(true);
-    await finishPresence(to);
+    await finishMaps(to);
     expect(to.file.maps).toEqual([]);
     assertVolumes(await readAll(to), model.now);
     await to.close();
@@ -315,7 +302,7 @@ describe('presence', () => {
       await accept();
       await readAll(to);
       let ended = false;
-      const finished = finishPresence(to).finally(() => {
+      const finished = finishMaps(to).finally(() => {
         ended = true;
       });
       for (let id = 0; !ended && id < 300; id += 1) {

@@ -8,7 +8,7 @@ import { isZero } from '../../src/base/bytes.ts';
 import { KIB, MIB } from '../../src/base/limits.ts';
 import { readDevice, submitAndWait } from '../../src/device/device.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
-import { MapFile } from '../../src/imageset/map-file.ts';
+import { createMaps } from '../../src/imageset/set-maps.ts';
 import { assertSame, assertVolumes } from '../support/asserts.ts';
 import {
   SET,
@@ -206,18 +206,7 @@ describe('volumes with blocks that are not here yet', () => {
         let set = await newSet(world, { volumes });
         const model = new VolumesModel(below, 1, SMALL_JOURNAL.recordPayloadBytesMax);
         const source = new StillSource(below, 8192);
-        const { files } = world.environment;
-        const stamp = { epoch: 1, sequence: 0 };
-        for (const [volume, { name, sizeBytes }] of volumes.entries()) {
-          const path = `${SET}/maps/${name}.present`;
-          set.contents.presence[volume] = await MapFile.create(
-            files,
-            path,
-            'presence',
-            sizeBytes,
-            stamp,
-          );
-        }
+        await createMaps(set, set.contents.presence, { epoch: 1, sequence: 0 });
         await set.identity.update((file) => ({ ...file, maps: ['v0.present', 'v1.present'] }));
         for (const step of list) {
           set.contents.source = source;

@@ -60,6 +60,9 @@ async function pairUp(set: ImageSet): Promise<void> {
       state: 'paired',
       reason: '',
       copyBase: null,
+      formerBases: [],
+      lineage: [],
+      behindSinceMs: null,
     },
   }));
 }

@@ -346,7 +346,7 @@ async function greet(sites: Sites, hello: Hello): Promise<FrameChannel> {
 function helloOf({ set, address }: StorageNode): Hello {
   const { file } = set;
   const run = set.ownRun() ?? missing();
-  const { id, first } = run.identity;
+  const { id, first, writer } = run.identity;
   return {
     purpose: 'replicate',
     setId: file.setId,
@@ -356,8 +356,9 @@ function helloOf({ set, address }: StorageNode): Hello {
     bootId: 'test',
     link: 9,
     pairId: file.pair?.id ?? null,
-    run: { epoch: run.epoch, id, first, next: run.next, sealed: false },
-    parentSeal: file.migration?.handover?.sealRecord ?? null,
+    run: { epoch: run.epoch, id, writer, first, next: run.next, sealed: false },
+    carrierSeal: null,
+    parentSeal: file.parentSeal,
   };
 }
 

@@ -26,8 +26,16 @@ const HELLO = {
   bootId: '1',
   link: 1,
   pairId: '0c'.repeat(16),
-  run: { epoch: 1, id: '0d'.repeat(16), first: 1, next: 7, sealed: false },
+  run: {
+    epoch: 1,
+    id: '0d'.repeat(16),
+    writer: '0a'.repeat(16),
+    first: 1,
+    next: 7,
+    sealed: false,
+  },
   parentSeal: null,
+  carrierSeal: null,
 };
 
 const WELCOME = {

@@ -14,7 +14,10 @@ const SENDER: SenderView = {
   firstKept: 105,
   chainBefore: (sequence) => (sequence >= 105 && sequence <= 120 ? chainOf(sequence) : undefined),
   copyDue: false,
+  partial: false,
   copyBase: null,
+  formerBases: [],
+  isProven: () => false,
   acknowledged: 108,
 };
 

@@ -312,7 +312,7 @@ describe('who may send', () => {
     ['a sender without an epoch', (hello) => ({ ...hello, run: null }), 'E_PROTOCOL'],
     [
       'a stranger with something that is no seal',
-      (hello) => ({ ...hello, setId: '99'.repeat(16), parentSeal: 'abcd' }),
+      (hello) => ({ ...hello, setId: '99'.repeat(16), carrierSeal: 'abcd' }),
       'E_DAMAGED',
     ],
   ];
@@ -414,7 +414,10 @@ describe('a seal', () => {
 
 function sender(node: StorageNode, stream: ByteStream, link: number): Sender {
   const channel = new FrameChannel(stream);
-  return new Sender({ set: node.set, channel, address: A, bootId: 'test', link });
+  const { set } = node;
+  const run = set.ownRun();
+  if (!run) throw new Error('a sender has an epoch');
+  return new Sender({ set, run, channel, address: A, bootId: 'test', link });
 }
 
 /** What A's sender would say. */
@@ -422,7 +425,7 @@ function helloOf({ set }: StorageNode): Hello {
   const { file } = set;
   const run = set.ownRun();
   if (!run) throw new Error('a sender has an epoch');
-  const { id, first } = run.identity;
+  const { id, first, writer } = run.identity;
   return {
     purpose: 'replicate',
     setId: file.setId,
@@ -432,7 +435,8 @@ function helloOf({ set }: StorageNode): Hello {
     bootId: 'test',
     link: 9,
     pairId: file.pair?.id ?? null,
-    run: { epoch: run.epoch, id, first, next: run.next, sealed: false },
+    run: { epoch: run.epoch, id, writer, first, next: run.next, sealed: false },
+    carrierSeal: null,
     parentSeal: null,
   };
 }

@@ -9,6 +9,8 @@ const EVENTS: Record<MigrationEvent['kind'], MigrationEvent> = {
   restarted: { kind: 'restarted' },
   saved: { kind: 'saved' },
   announced: { kind: 'announced' },
+  precopied: { kind: 'precopied' },
+  prefetched: { kind: 'prefetched' },
   held: { kind: 'held' },
   sealed: { kind: 'sealed', handover: HANDOVER },
   accepted: { kind: 'accepted' },
@@ -16,9 +18,17 @@ const EVENTS: Record<MigrationEvent['kind'], MigrationEvent> = {
   copied: { kind: 'copied' },
   'abort-asked': { kind: 'abort-asked', reason: 'enough' },
   buried: { kind: 'buried' },
+  'given-back': { kind: 'given-back' },
 };
 
-const STATES: Migration['state'][] = ['prepared', 'switching', 'copying', 'done', 'aborted'];
+const STATES: Migration['state'][] = [
+  'prepared',
+  'precopying',
+  'switching',
+  'copying',
+  'done',
+  'aborted',
+];
 
 /** What happens; all that is not here changes nothing and asks for nothing. */
 const TABLE: Record<string, string> = {
@@ -28,8 +38,14 @@ const TABLE: Record<string, string> = {
   'prepared + announced': 'switching: save switching',
   'prepared + abort-asked': 'prepared: bury',
   'prepared + buried': 'aborted: save aborted',
-  'switching + restarted': 'switching: hold',
-  'switching + saved': 'switching: hold',
+  'precopying + restarted': 'precopying: precopy',
+  'precopying + saved': 'precopying: precopy',
+  'precopying + precopied': 'switching: save switching',
+  'precopying + abort-asked': 'precopying: bury',
+  'precopying + buried': 'aborted: save aborted',
+  'switching + restarted': 'switching: prefetch',
+  'switching + saved': 'switching: prefetch',
+  'switching + prefetched': 'switching: hold',
   'switching + held': 'switching: seal',
   'switching + sealed': 'switching: accept switching',
   'switching + accepted': 'copying: switch',
@@ -38,6 +54,8 @@ const TABLE: Record<string, string> = {
   'copying + restarted': 'copying: switch',
   'copying + switched': 'copying: copy',
   'copying + copied': 'done: save done',
+  'copying + abort-asked': 'copying: give-back',
+  'copying + given-back': 'aborted: save aborted',
   'done + restarted': 'done: retire',
   'done + saved': 'done: retire',
   'aborted + restarted': 'aborted: release',
@@ -65,11 +83,11 @@ describe('the machine', () => {
   test('the table speaks of states and events that there are', () => {
     const known = CASES.map(([state, { kind }]) => `${state} + ${kind}`);
     expect(Object.keys(TABLE).filter((row) => !known.includes(row))).toEqual([]);
-    expect(known).toHaveLength(55);
+    expect(known).toHaveLength(84);
   });
 
   test('[R4] a late or repeated event brings no state back', () => {
-    const order = ['prepared', 'switching', 'copying', 'done'];
+    const order = ['prepared', 'precopying', 'switching', 'copying', 'done'];
     for (const [state, event] of CASES) {
       const next = step(migrationIn(state), event).migration.state;
       const back = order.indexOf(next) < order.indexOf(state);
@@ -77,12 +95,19 @@ describe('the machine', () => {
     }
   });
 
-  test('[R4] behind the point of no return nothing aborts', () => {
+  test('[R4] behind the point of no return it ends only when B has given the epoch back', () => {
     for (const state of ['copying', 'done'] as const) {
       for (const event of Object.values(EVENTS)) {
-        expect(step(migrationIn(state), event).migration.state).not.toBe('aborted');
+        const next = step(migrationIn(state), event).migration.state;
+        const mayEnd = state === 'copying' && event.kind === 'given-back';
+        expect([state, event.kind, next === 'aborted']).toEqual([state, event.kind, mayEnd]);
       }
     }
+  });
+
+  test('blocks are copied ahead only where that was asked for', () => {
+    const ahead = { ...migrationIn('prepared'), copy: 'pre' as const };
+    expect(step(ahead, EVENTS.announced).migration.state).toBe('precopying');
   });
 
   test('what was handed over, and why it ended, stay with it', () => {

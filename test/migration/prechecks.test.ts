@@ -12,7 +12,12 @@ import {
   TOKYO,
 } from '../support/migrations.ts';
 
-const GOOD = { source: SOURCE_FACTS, target: TARGET_FACTS, secondary: SECONDARY_FACTS };
+const GOOD = {
+  mode: 'drain',
+  source: SOURCE_FACTS,
+  target: TARGET_FACTS,
+  secondary: SECONDARY_FACTS,
+} as const;
 const { pair } = SOURCE_FACTS;
 
 function withSource(change: Partial<PrecheckFacts['source']>): PrecheckFacts {
@@ -59,8 +64,8 @@ const ROWS: [what: string, facts: PrecheckFacts, name: string, detail: RegExp][]
   [
     'the first copy is not complete',
     withSource({ pair: pair && { ...pair, state: 'copying' } }),
-    'pair',
-    /finish the copy/,
+    'pair-state',
+    /--mode bitmap/,
   ],
   [
     'the secondary belongs to another pair',
@@ -115,6 +120,7 @@ describe('a migration may not start when', () => {
 
   test('everything is wrong: all reasons are said at once', () => {
     const found = failed({
+      mode: 'drain',
       source: {
         ...SOURCE_FACTS,
         role: 'target',

@@ -10,6 +10,7 @@ const WHOLE = [
   'save prepared',
   'announce',
   'save switching',
+  'prefetch',
   'hold',
   'seal',
   'accept',
@@ -53,6 +54,7 @@ class Parties {
           await this.call('bury');
           if (this.sealed) throw new RcopyError('E_SEALED', 'too late');
         },
+        takeBack: () => this.call('take back'),
       },
       target: {
         facts: () => TARGET_FACTS,
@@ -63,6 +65,13 @@ class Parties {
         accept: async (accepted) => {
           await this.call('accept');
           this.disk = { ...accepted, state: 'copying' };
+        },
+        precopy: () => this.call('precopy'),
+        prefetch: () => this.call('prefetch'),
+        giveBack: async () => {
+          await this.call('give back');
+          const durable = { epoch: 1, sequence: 0 };
+          return { open: 'o', seal: 's', bases: [], hasClosed: false, durable };
         },
         copy: async (_, drain) => {
           await this.call('copy');
@@ -106,13 +115,20 @@ describe('a migration', () => {
     expect(calls.indexOf('accept')).toBeLessThan(calls.indexOf('switch osaka'));
   });
 
+  test('copies ahead where that is asked for, before anything is held', async () => {
+    const parties = new Parties();
+    await parties.run({ ...migrationIn('prepared'), copy: 'pre' }, start);
+    const ahead = ['save prepared', 'announce', 'save precopying', 'precopy', 'save switching'];
+    expect(parties.calls).toEqual([...ahead, ...WHOLE.slice(3)]);
+  });
+
   test('pauses where it is told, and goes on from there', async () => {
     const parties = await paused(new Parties());
-    expect(parties.calls).toEqual(WHOLE.slice(0, 7));
+    expect(parties.calls).toEqual(WHOLE.slice(0, 8));
     expect(parties.disk?.state).toBe('copying');
     const end = await parties.run(parties.disk ?? migrationIn('copying'), restart);
     expect(end.state).toBe('done');
-    expect(parties.calls.slice(7)).toEqual(WHOLE.slice(6));
+    expect(parties.calls.slice(8)).toEqual(WHOLE.slice(7));
   });
 
   test.each(WHOLE)('[R6] goes on from what is durable when %j fails', async (failing) => {
@@ -138,7 +154,7 @@ describe('a migration', () => {
     parties.handover = { ...HANDOVER, sealRecord: 'ef' };
     const sealedBefore = { ...migrationIn('switching'), handover: HANDOVER };
     await expect(parties.run(sealedBefore, restart)).rejects.toMatchObject({ code: 'E_INTERNAL' });
-    expect(parties.calls).toEqual(['hold', 'seal']);
+    expect(parties.calls).toEqual(['prefetch', 'hold', 'seal']);
   });
 });
 
@@ -160,6 +176,13 @@ describe('an abort', () => {
     await expect(parties.run(disk, ask)).rejects.toMatchObject({ code: 'E_SEALED' });
     expect(parties.disk?.state).toBe('switching');
     expect((await parties.run(disk, restart)).state).toBe('done');
+  });
+
+  test('[R4] after the switch gives the epoch back, which the source takes', async () => {
+    const parties = new Parties();
+    const end = await parties.run(migrationIn('copying'), ask);
+    expect(end).toMatchObject({ state: 'aborted', reason: 'enough' });
+    expect(parties.calls).toEqual(['give back', 'take back', 'save aborted', 'release']);
   });
 
   test.each(['bury', 'save aborted', 'release'])('is done again when %j fails', async (failing) => {

@@ -5,7 +5,8 @@ import { A, B, C, MIGRATE, REPLICATE, Sites, performOn } from '../support/sites.
 import { encodeJson } from '../../src/link/messages.ts';
 import { FrameChannel } from '../../src/link/channel.ts';
 import { submitAndWait } from '../../src/device/device.ts';
-import { sourceActions } from '../../src/node/migrating.ts';
+import { announce, buryMigration, sealAndHandOver } from '../../src/node/migration-source.ts';
+import { OwedAccount } from '../../src/node/owed-maps.ts';
 
 describe('a stray sender', () => {
   test('[R1] that greets a primary changes nothing of what its hosts read', async () => {
@@ -61,7 +62,8 @@ const strayHello = () => ({
   bootId: '',
   link: 0,
   pairId: null,
-  run: { epoch: 1, id: '79'.repeat(16), first: 1, next: 1, sealed: false },
+  carrierSeal: null,
+  run: { epoch: 1, id: '79'.repeat(16), writer: '77'.repeat(16), first: 1, next: 1, sealed: false },
   parentSeal: null,
 });
 
@@ -132,11 +134,11 @@ describe('a migration', () => {
       target: { setId: b.set.file.setId, name: 'osaka', address: B },
       secondary: { setId: a.set.file.setId, name: 'kyoto', address: C },
     } as const;
-    await sites.drive(sourceActions.announce(a.set, call));
-    const sealed = sourceActions.seal(a.set, call);
+    await sites.drive(announce(a.set, call));
+    const sealed = sealAndHandOver(a.set, call, () => new OwedAccount(a.set).bringUpToDate());
     await sites.clock.pass(1);
     expect(a.set.ownRun()?.seal).toBeDefined();
-    const refused = await sites.refusal(sourceActions.bury(a.set, call));
+    const refused = await sites.refusal(buryMigration(a.set, call));
     expect(refused.code).toBe('E_SEALED');
     await sites.drive(sealed);
     expect(a.set.file.abortedMigrations).toEqual([]);
@@ -152,8 +154,8 @@ describe('a migration', () => {
       target: { setId: b.set.file.setId, name: 'osaka', address: B },
       secondary: { setId: a.set.file.setId, name: 'kyoto', address: C },
     } as const;
-    const buried = sourceActions.bury(a.set, call);
-    const refused = await sites.refusal(sourceActions.announce(a.set, call));
+    const buried = buryMigration(a.set, call);
+    const refused = await sites.refusal(announce(a.set, call));
     await sites.drive(buried);
     expect(refused.code).toBe('E_STATE');
     expect(a.set.file.migration).toBeNull();

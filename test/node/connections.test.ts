@@ -17,6 +17,7 @@ const HELLO: Hello = {
   pairId: null,
   run: null,
   parentSeal: null,
+  carrierSeal: null,
 };
 
 test('[R9] many who ask a peer at once share one connection, also after a cut', async () => {

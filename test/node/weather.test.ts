@@ -14,6 +14,9 @@ import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
 
 const SIZES = TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes);
 /** What a command may end with when the weather is bad; all else is a bug. */
+/** What a migration says that was ended at one side only. */
+const ENDED = ['was aborted', 'has sealed its epoch'];
+const MODES = ['drain', 'handoff', 'bitmap'] as const;
 const WEATHER = new Set(['E_UNREACHABLE', 'E_STOPPED', 'E_IO', 'E_TIMEOUT', 'ECRASHED']);
 
 class Weather {
@@ -40,6 +43,7 @@ class Weather {
     await sites.replicate(A);
     for (let step = 0; step < steps; step += 1) {
       await this.oneStep();
+      await this.freshTarget();
       await this.checkSecondary();
     }
     await this.comeToRest();
@@ -53,7 +57,10 @@ class Weather {
       case 2:
       case 3:
         return this.under('replicate', async () => {
-          await (await this.node(this.primary)).replicate(REPLICATE);
+          const node = await this.node(this.primary);
+          const { seal, migration } = node.set.file;
+          // Between seal and acceptance the primary has nothing to send.
+          if (!seal || migration?.mode !== 'bitmap') await node.replicate(REPLICATE);
         });
       case 4:
         return this.under('migrate', () => this.migrate(this.random.below(2) === 0));
@@ -62,23 +69,44 @@ class Weather {
       default:
         return this.under('replicate A', async () => {
           const former = await this.node(A);
-          if (former.set.file.role !== 'retired') await former.replicate(REPLICATE);
+          const { role, seal, migration } = former.set.file;
+          const owesMap = seal !== null && migration?.mode === 'bitmap';
+          if (role !== 'retired' && !owesMap) await former.replicate(REPLICATE);
         });
     }
   }
 
   private async migrate(detach: boolean): Promise<void> {
-    const node = await this.node(B);
     await this.node(A);
     await this.node(C);
+    const mode = MODES[this.random.below(MODES.length)] ?? 'drain';
+    const copy = this.random.below(2) === 0 ? 'pre' : 'post';
+    const how = { ...MIGRATE, mode, copy, detach } as const;
+    this.log.push(`  ${mode} ${copy}${detach ? ' detached' : ''}`);
     try {
-      await node.migrate({ ...MIGRATE, detach });
+      await (await this.node(B)).migrate(how);
     } catch (error) {
-      // Aborted at A while B was out of reach: it is ended here as well, and begun anew.
-      if (!isRcopyError(error, 'E_STATE') || !error.message.includes('was aborted')) throw error;
+      // Aborted at A while B was out of reach, or half given back: it is ended, and begun anew.
+      const says = (words: string) => isRcopyError(error) && error.message.includes(words);
+      if (says('present epoch')) {
+        // A has its group back, and C has not heard of that.
+        await (await this.node(A)).replicate(REPLICATE);
+        await (await this.node(B)).migrate(how);
+        return;
+      }
+      if (!ENDED.some(says)) throw error;
+      const node = await this.node(B);
       await node.abortMigration();
-      await node.migrate({ ...MIGRATE, detach });
+      if (node.set.file.role !== 'retired') await node.migrate(how);
     }
+  }
+
+  /** A target that has given its epoch back is history: another set takes its place. */
+  private async freshTarget(): Promise<void> {
+    const { set } = await this.sites.open(B);
+    if (set.file.role !== 'retired') return;
+    this.log.push('another target');
+    await this.sites.remake(B);
   }
 
   /** A migration that is begun, and given up at once from one of its ends. */
@@ -190,6 +218,9 @@ class Weather {
     const { sites } = this;
     for (const folder of [A, B, C]) await sites.open(folder);
     await sites.drive(this.migrate(false));
+    await this.freshTarget();
+    await this.findPrimary();
+    if (this.primary === A) await sites.drive(this.migrate(false));
     await this.findPrimary();
     await this.write(2);
     await sites.replicate(B);

@@ -14,6 +14,7 @@ import { TINY_JOURNAL, TWO_VOLUMES, VolumesModel, makeSet, openSet } from './ima
 import type { Change, World } from './image-sets.ts';
 
 export const PRIMARY_ID = 'aa'.repeat(16) as SetId;
+export const PRIMARY = { setId: PRIMARY_ID, name: 'kobe', address: '/kobe' };
 export const SUCCESSOR_ID = 'bb'.repeat(16) as SetId;
 const EPOCH_IDS = ['00', '11', '22', '33'].map((digits) => digits.repeat(16) as EpochId);
 
@@ -159,11 +160,14 @@ export async function newSecondary(world: World, folder = '/sapporo'): Promise<I
     role: 'secondary',
     pair: {
       id: SECONDARY.setId as string as PairId,
-      peer: { setId: PRIMARY_ID, name: 'kobe', address: '/kobe' },
+      peer: PRIMARY,
       ack: 'local',
       state: 'copying',
       reason: '',
       copyBase: null,
+      formerBases: [],
+      lineage: [],
+      behindSinceMs: null,
     },
   }));
   return set;

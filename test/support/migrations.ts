@@ -11,6 +11,12 @@ export const HANDOVER: HandoverEntry = {
   restoredSequence: 7,
   marks: [],
   sealRecord: 'abcd',
+  cursorEpoch: 1,
+  relayHead: '',
+  lineage: [],
+  bases: [],
+  owesAll: false,
+  behindSinceMs: null,
 };
 
 export const TOKYO = party('tokyo', 'a');
@@ -34,6 +40,7 @@ export function migrationIn(state: Migration['state']): Migration {
     secondary: KYOTO,
     pair: { id: '2'.repeat(32) as PairId, ack: 'local' },
     handover: past ? HANDOVER : null,
+    sourceLost: false,
     reason: '',
   };
 }
@@ -55,6 +62,9 @@ export const SOURCE_FACTS: PartyFacts = {
   volumes: VOLUMES,
   blank: false,
   pair: { ...PAIR, peer: KYOTO },
+  epochId: 'e'.repeat(32),
+  knownEpochIds: ['e'.repeat(32)],
+  followsEpoch: true,
   lagEntries: 3,
   usable: false,
 };

@@ -112,6 +112,13 @@ export class Sites {
     if (node) await this.drive(node.close());
   }
 
+  /** A set that is thrown away, and made anew under the same name. */
+  async remake(folder: string): Promise<void> {
+    await this.close(folder);
+    this.machine(folder).disk.remove(folder, 'TEST:REMOVE');
+    await this.create(folder);
+  }
+
   async closeAll(): Promise<void> {
     for (const folder of this.machines.keys()) await this.close(folder);
   }

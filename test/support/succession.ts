@@ -40,10 +40,20 @@ export function migrationTo(
       restoredSequence: seal.nextSequence - 1,
       marks: [],
       sealRecord: seal.record,
+      cursorEpoch: seal.epoch,
+      relayHead: '',
+      lineage: [],
+      bases: [],
+      owesAll: true,
+      behindSinceMs: null,
     },
+    sourceLost: false,
     reason: '',
   };
 }
+
+/** Nothing was copied ahead, and no map says what the secondary lacks. */
+export const NO_MAPS = { owed: [], changed: null };
 
 /** A source whose volumes stand still; out of reach whenever `reachable` says so. */
 export class StillSource implements AbsentSource {

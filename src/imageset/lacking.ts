@@ -1,0 +1,215 @@
+/**
+ * What the secondary may lack, told by blocks instead of records: read out of the journal when that
+ * cannot keep the records (a full journal, a split), and for whoever takes the set over. With it
+ * comes the lineage: chain values by which the secondary can prove later where it stands (R5).
+ */
+import { LINEAGE_RECORDS_MAX, MIB } from '../base/limits.ts';
+import type { Position } from '../base/position.ts';
+import type { LineageRun } from '../format/set-file.ts';
+import type { Run } from '../journal/run.ts';
+import type { BlockMap } from './block-map.ts';
+import type { ImageSet } from './image-set.ts';
+import { isWithoutJournal } from './pair-states.ts';
+import { blankMaps, createMaps, namesWith } from './set-maps.ts';
+
+/** After so many bytes of journal others get their turn. */
+const SLICE_BYTES = 4 * MIB;
+const CHAIN_DIGITS = 8;
+const CHAINS_LENGTH_MAX = LINEAGE_RECORDS_MAX * CHAIN_DIGITS;
+
+export interface Lacking {
+  readonly lineage: LineageRun[];
+  /** When the oldest record that is lacking was written; null when none is. */
+  readonly sinceMs: number | null;
+}
+
+/**
+ * Reads every record behind `from` that is in the journal and calls `mark` for what it touches.
+ * Records that are trimmed already are the dirty map's to tell.
+ */
+export async function readLacking(
+  set: ImageSet,
+  from: Position,
+  mark: (volume: number, start: number, end: number) => void,
+): Promise<Lacking> {
+  set.hosts.writeBatch();
+  const lineage: LineageRun[] = [];
+  let sinceMs: number | null = null;
+  const runs = set.journal.runs.filter(
+    ({ epoch }) => epoch >= from.epoch && epoch <= set.file.epoch,
+  );
+  const letTrim = set.holdTrims();
+  try {
+    for (const run of runs) {
+      const behind = run.epoch === from.epoch ? from.sequence : run.identity.first - 1;
+      const read = await readRun(set, run, behind, mark);
+      lineage.push(read.lineage);
+      sinceMs ??= read.sinceMs;
+    }
+  } finally {
+    letTrim();
+  }
+  return { lineage, sinceMs };
+}
+
+async function readRun(
+  set: ImageSet,
+  run: Run,
+  behind: number,
+  mark: (volume: number, start: number, end: number) => void,
+): Promise<{ lineage: LineageRun; sinceMs: number | null }> {
+  const end = run.writtenEnd;
+  const first = Math.min(Math.max(behind + 1, run.firstKept), run.next);
+  const reader = run.readFrom(first);
+  try {
+    reader.next(first - 1); // passes the head, where the run begins with the first
+    const chains = [chainText(reader.chain)];
+    let sinceMs: number | null = null;
+    let bytes = 0;
+    for (let record = reader.next(end); record; record = reader.next(end)) {
+      const { kind, volume, offset, length, timeMs } = record.header;
+      if (kind === 'write' || kind === 'zeroes') mark(volume, offset, offset + length);
+      if (kind !== 'seal' && chains.length < LINEAGE_RECORDS_MAX) {
+        chains.push(chainText(reader.chain));
+      }
+      sinceMs ??= timeMs;
+      bytes += record.bytes.length;
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      await new Promise<void>((resolve) => {
+        set.environment.clock.soon(resolve);
+      });
+    }
+    const { epoch, identity, seal } = run;
+    const lineage = { epoch, id: identity.id, first: first - 1, chains: chains.join('') };
+    return { lineage: { ...lineage, sealed: seal !== undefined }, sinceMs };
+  } finally {
+    reader.close();
+  }
+}
+
+function chainText(chain: number): string {
+  return chain.toString(16).padStart(CHAIN_DIGITS, '0');
+}
+
+/** The chain value of record `sequence` as a lineage knows it; undefined when it does not. */
+export function chainInLineage(
+  { first, chains }: LineageRun,
+  sequence: number,
+): number | undefined {
+  const at = (sequence - first) * CHAIN_DIGITS;
+  const text = chains.slice(at, at + CHAIN_DIGITS);
+  return at < 0 || text.length < CHAIN_DIGITS ? undefined : Number.parseInt(text, 16);
+}
+
+/** What was known before stays; epochs that it did not know come to it. */
+function joined(before: readonly LineageRun[], found: readonly LineageRun[]): LineageRun[] {
+  const known = new Set(before.map(({ epoch }) => epoch));
+  const sealed = new Set(found.flatMap(({ id, sealed: is }) => (is ? [id] : [])));
+  return [
+    ...before.map((run) => (sealed.has(run.id) ? { ...run, sealed: true } : run)),
+    ...found.filter(({ epoch }) => !known.has(epoch)),
+  ];
+}
+
+/** Blocks that the secondary may lack, and what goes with them. */
+export interface Owed extends Lacking {
+  readonly maps: readonly BlockMap[];
+  /** The newest number that the maps cover. */
+  readonly asOf: number;
+}
+
+/**
+ * The blocks of the records behind `from`, and those of the dirty map, which knows of what the
+ * journal has let go.
+ */
+export async function collectOwed(set: ImageSet, from: Position): Promise<Owed> {
+  const maps = blankMaps(set.file.volumes);
+  set.hosts.writeBatch();
+  const asOf = set.newest;
+  const { lineage, sinceMs } = await readLacking(set, from, (volume, start, end) =>
+    maps[volume]?.addBytes(start, end),
+  );
+  if (set.contents.dirty.inUse) {
+    await set.drain(); // what is in the overlay is in the map then
+    for (const [volume, map] of set.contents.dirty.all.entries()) maps[volume]?.addAll(map);
+  }
+  return { maps, asOf, lineage: joined(set.file.pair?.lineage ?? [], lineage), sinceMs };
+}
+
+/**
+ * A lineage and what was read on from its end. Where that begins later, the journal has let go what
+ * lies between: the secondary has it.
+ */
+export function extended(
+  before: readonly LineageRun[],
+  found: readonly LineageRun[],
+): LineageRun[] {
+  const longer = before.map((run) => {
+    const more = found.find(({ epoch, id }) => epoch === run.epoch && id === run.id);
+    const last = run.first + run.chains.length / CHAIN_DIGITS - 1;
+    if (!more || more.first !== last) return more && more.first > last ? more : run;
+    const chains = run.chains + more.chains.slice(CHAIN_DIGITS);
+    return { ...run, sealed: more.sealed, chains: chains.slice(0, CHAINS_LENGTH_MAX) };
+  });
+  return joined(longer, found);
+}
+
+/** In which state a pair goes on without the journal, and why. */
+export interface FallBack {
+  readonly state: 'split' | 'suspended' | 'copying';
+  readonly reason: string;
+}
+
+/**
+ * From now on the dirty maps say what the secondary lacks, and the journal keeps nothing for it.
+ * Durable when it resolves. Throws `E_UNREACHABLE` while there are blocks that cannot be applied.
+ */
+export function fallBackToMap(set: ImageSet, how: FallBack): Promise<void> {
+  const before = falling.get(set) ?? Promise.resolve();
+  const fallen = before.then(() => fallBack(set, how));
+  falling.set(
+    set,
+    fallen.catch(() => undefined),
+  );
+  return fallen;
+}
+
+/** One at a time. */
+const falling = new WeakMap<ImageSet, Promise<void>>();
+
+async function fallBack(set: ImageSet, { state, reason }: FallBack): Promise<void> {
+  const { pair } = set.file;
+  if (!pair) return;
+  const { secondary, contents } = set;
+  let lacking: Lacking = { lineage: [], sinceMs: null };
+  if (secondary && !isWithoutJournal(pair)) {
+    const isNew = !contents.dirty.inUse;
+    if (isNew) await createMaps(set, contents.dirty, set.applied);
+    // A copy of everything that has not come to its end: what it has done is not known for sure.
+    if (isNew && pair.state === 'copying') markAll(set);
+    lacking = await readLacking(set, secondary.durable, (volume, start, end) =>
+      contents.dirty.mark(volume, start, end),
+    );
+    await set.applier.checkpoint(); // saves the maps
+  }
+  await set.identity.update((file) => ({
+    ...file,
+    pair: file.pair && {
+      ...file.pair,
+      state,
+      reason,
+      lineage: joined(file.pair.lineage, lacking.lineage),
+      behindSinceMs: file.pair.behindSinceMs ?? lacking.sinceMs,
+    },
+    maps: contents.dirty.inUse ? namesWith(file, contents.dirty) : file.maps,
+  }));
+  set.trim();
+  set.changed();
+}
+
+function markAll(set: ImageSet): void {
+  for (const [volume, { sizeBytes }] of set.file.volumes.entries()) {
+    set.contents.dirty.mark(volume, 0, sizeBytes);
+  }
+}

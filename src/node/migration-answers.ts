@@ -1,0 +1,112 @@
+/** The calls of a migration's target to its source, by name. */
+import type { ImageSet } from '../imageset/image-set.ts';
+import type { Answered } from '../link/service.ts';
+import { checkSource } from './block-reads.ts';
+import {
+  mapsCall,
+  migrationCall,
+  parameters,
+  recordsCall,
+  returnCall,
+  unknownCall,
+} from './calls.ts';
+import type { MapsCall, MigrationCall } from './calls.ts';
+import { mapPages } from './map-transfer.ts';
+import {
+  announce,
+  buryMigration,
+  retire,
+  sealAndHandOver,
+  takeBack,
+  trackChanges,
+  wasAborted,
+} from './migration-source.ts';
+import { OwedAccount } from './owed-maps.ts';
+import { RecordSource } from './relay.ts';
+import type { Replication } from './replication.ts';
+
+export class MigrationAnswers {
+  private readonly set: ImageSet;
+  private readonly replication: Replication;
+  private readonly records: RecordSource;
+  /** Of the migration that it was last asked for. */
+  private owed: { readonly id: string; readonly account: OwedAccount } | undefined;
+
+  constructor(set: ImageSet, replication: Replication) {
+    this.set = set;
+    this.replication = replication;
+    this.records = new RecordSource(set);
+  }
+
+  async answer(name: string, value: unknown): Promise<Answered> {
+    switch (name) {
+      case 'migration.maps':
+        return this.maps(parameters(mapsCall, value));
+      case 'migration.records': {
+        const call = parameters(recordsCall, value);
+        checkSource(this.set, call.migration.id);
+        return this.records.from(call.sequence);
+      }
+      case 'migration.take-back': {
+        const call = parameters(returnCall, value);
+        await this.replication.stop();
+        return { value: await takeBack(this.set, call) };
+      }
+      default:
+        return { value: await this.step(name, parameters(migrationCall, value)) };
+    }
+  }
+
+  close(): void {
+    this.records.close();
+  }
+
+  private step(name: string, call: MigrationCall): Promise<unknown> {
+    const { set } = this;
+    switch (name) {
+      case 'migration.announce':
+        return announce(set, call);
+      case 'migration.track':
+        return trackChanges(set, call);
+      case 'migration.seal':
+        return sealAndHandOver(set, call, () => this.account(call).bringUpToDate());
+      case 'migration.retire':
+        return retire(set, call);
+      case 'migration.bury':
+        return buryMigration(set, call);
+      case 'migration.drain':
+        checkSource(set, call.id);
+        return this.replication.finish();
+      default:
+        return Promise.reject(unknownCall(name));
+    }
+  }
+
+  private async maps(call: MapsCall): Promise<Answered> {
+    const { set } = this;
+    const { id } = call.migration;
+    if (set.file.migration?.id !== id && set.file.seal?.migrationId !== id) {
+      throw wasAborted(set, call.migration);
+    }
+    const isFirst = call.from.volume === 0 && call.from.page === 0;
+    if (call.which === 'changed') {
+      if (isFirst) await set.drain(); // what is in the overlay counts as well
+      return withNumber(mapPages(set.contents.changed.all, call.from), set.newest);
+    }
+    const account = this.account(call.migration);
+    // Brought up to date when the first page is asked for; behind the seal nothing comes to it.
+    const owed = isFirst && !set.file.seal ? await account.bringUpToDate() : await account.latest();
+    const isFresh = owed.fresh !== null && owed.fresh.since === call.since;
+    const maps = isFresh && owed.fresh ? owed.fresh.maps : owed.maps;
+    return withNumber(mapPages(maps, call.from), owed.asOf);
+  }
+
+  private account({ id }: MigrationCall): OwedAccount {
+    if (this.owed?.id !== id) this.owed = { id, account: new OwedAccount(this.set) };
+    return this.owed.account;
+  }
+}
+
+function withNumber({ value, ...rest }: Answered, asOf: number): Answered {
+  return { value: { ...(value as object), asOf }, ...rest };
+}
