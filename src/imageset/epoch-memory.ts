@@ -30,6 +30,12 @@ export class EpochMemory {
     return [...this.remembered];
   }
 
+  /** Forgets epochs from this one on, the runs that are still kept included. */
+  forgetFrom(journal: Journal, epoch: number): void {
+    this.remembered = this.remembered.filter((known) => known.epoch < epoch);
+    for (const run of journal.runs) if (run.epoch >= epoch) this.forgotten.add(run);
+  }
+
   /** Forgets all, the runs that are still kept included. */
   forget(journal: Journal): void {
     this.remembered = [];

@@ -271,6 +271,11 @@ export class ImageSet {
     this.epochs.forget(this.journal);
   }
 
+  /** Forgets epochs from this one on, which were provisional. */
+  forgetEpochsFrom(epoch: number): void {
+    this.epochs.forgetFrom(this.journal, epoch);
+  }
+
   /** The set stops: everyone who waits gets the error; the next opening recovers (R2). */
   fail(error: unknown): void {
     if (this.failure) return;

@@ -31,8 +31,9 @@ const opening = new WeakMap<ImageSet, Promise<void>>();
 async function openEpoch(set: ImageSet): Promise<void> {
   if (set.file.epoch === 0) await set.identity.update((file) => ({ ...file, epoch: 1 }));
   const { epoch } = set.file;
+  await dropForeign(set, epoch);
   const known = set.epochCursor(epoch);
-  const existing = ownOrNone(set, epoch);
+  const existing = set.journal.run(epoch);
   if (set.applied.epoch === epoch && existing) return;
   if (set.applied.epoch === epoch && known) throw journalGone(set, epoch);
   const run = existing ?? set.journal.startRun(openRecord(set, epoch));
@@ -52,14 +53,18 @@ async function openEpoch(set: ImageSet): Promise<void> {
 }
 
 /**
- * The run of an epoch that this set writes. One that another set wrote came provisionally, before
- * this one took over: it is history that never was.
+ * What other sets wrote from this epoch on came provisionally, before this one took over: it is
+ * history that never was.
  */
-function ownOrNone(set: ImageSet, epoch: number): Run | undefined {
-  const run = set.journal.run(epoch);
-  if (!run || run.identity.writer === set.file.setId) return run;
-  set.journal.discard(run);
-  return undefined;
+async function dropForeign(set: ImageSet, epoch: number): Promise<void> {
+  const { setId } = set.file;
+  const foreign = set.journal.runs.filter(
+    (run) => run.epoch >= epoch && run.identity.writer !== setId,
+  );
+  if (foreign.length === 0) return;
+  set.forgetEpochsFrom(epoch);
+  await set.saveCursors();
+  for (const run of foreign) set.journal.discard(run);
 }
 
 function journalGone(set: ImageSet, epoch: number): RcopyError {

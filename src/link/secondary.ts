@@ -54,6 +54,7 @@ export class Secondary {
       const session = new ReceiverSession(this, channel, hello, run);
       this.sessions.add(session);
       session.start();
+      this.noteFollowing().catch((error: unknown) => this.set.fail(error));
     } catch (error) {
       channel.stop(error);
     }
@@ -85,6 +86,15 @@ export class Secondary {
     this.signal.notify();
     await this.following;
     await this.turn;
+  }
+
+  /** A sender is there again: the pair is not split any more. */
+  private async noteFollowing(): Promise<void> {
+    if (this.set.file.pair?.state !== 'split') return;
+    await this.set.identity.update((file) => ({
+      ...file,
+      pair: file.pair && { ...file.pair, state: 'paired' },
+    }));
   }
 
   private welcome(): Welcome {

@@ -8,6 +8,7 @@ export type SetState =
   | 'paired'
   | 'split'
   | 'suspended'
+  | 'journal-full'
   | 'takeover'
   | 'sealed'
   | 'migrating'
@@ -63,6 +64,21 @@ export interface PairAnswer {
     readonly secondary: string;
     readonly state: string;
   } | null;
+}
+
+export interface TakeoverAnswer {
+  readonly changed: boolean;
+  /** The old primary was not asked: what it took and did not send is not here. */
+  readonly forced: boolean;
+  /** The epoch that this set writes now. */
+  readonly epoch: number;
+  /** The newest number of the history that goes on here. */
+  readonly sequence: number;
+  /** The number that the next write gets. */
+  readonly nextSequence: number;
+  readonly from: { readonly name: string; readonly address: string };
+  /** The newest mark that is part of it. */
+  readonly lastMark: { readonly name: string; readonly sequence: number } | null;
 }
 
 export interface ReplicateAnswer {

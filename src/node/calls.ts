@@ -17,8 +17,18 @@ export const joinCall = z.strictObject({
   primary: peer,
 });
 
-/** `pair.leave`: the pair is over. */
+/** `pair.leave`: the pair is over. `pair.split`: it pauses. */
 export const leaveCall = z.strictObject({ pairId: id<PairId>() });
+
+/** `takeover.seal`: the primary sends everything and seals its epoch for its secondary. */
+export const takeoverCall = z.strictObject({
+  id: id<MigrationId>(),
+  pairId: id<PairId>(),
+  successor: peer,
+});
+
+/** `takeover.done`: the secondary is the primary now. */
+export const takeoverDoneCall = z.strictObject({ id: id<MigrationId>() });
 
 /** `migration.announce`, `.seal`, `.retire`, `.bury`, to the source. */
 export const migrationCall = z.strictObject({
@@ -61,6 +71,7 @@ export const digestCall = z.strictObject({ volume: whole, offset: whole, length:
 
 export type JoinCall = z.infer<typeof joinCall>;
 export type MigrationCall = z.infer<typeof migrationCall>;
+export type TakeoverCall = z.infer<typeof takeoverCall>;
 export type MapsCall = z.infer<typeof mapsCall>;
 export type ReturnCall = z.infer<typeof returnCall>;
 export type DigestCall = z.infer<typeof digestCall>;

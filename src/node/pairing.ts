@@ -1,9 +1,10 @@
 /** Making and ending pairs: what the primary asks, what the secondary does. */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { PairEntry, SetFile } from '../format/set-file.ts';
 import { followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import { dropMaps } from '../imageset/set-maps.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { PairAnswer } from './answers.ts';
@@ -146,17 +147,20 @@ export function isBlank(set: ImageSet): boolean {
   );
 }
 
-/** The primary ends the pair; both know it when it resolves. */
+/**
+ * The primary ends the pair; both know it when it resolves. Without `secondary` only this end does,
+ * whichever it is.
+ */
 export async function deletePair(
   set: ImageSet,
   address: string,
-  secondary: (pair: PairEntry) => Peer,
+  secondary: ((pair: PairEntry) => Peer) | undefined,
 ): Promise<PairAnswer> {
   const { file } = set;
   if (!file.pair) return { changed: false, pair: null };
-  if (file.role === 'secondary') {
+  if (file.role === 'secondary' && secondary) {
     throw new RcopyError('E_ROLE', `${file.name} is the secondary: its primary ends the pair`, {
-      hint: `rcopy pair delete ${file.pair.peer.address}`,
+      hint: `rcopy pair delete ${file.pair.peer.address}; or --local, if that is gone for good`,
     });
   }
   if (file.migration && isUnderWay(file.migration)) {
@@ -165,21 +169,41 @@ export async function deletePair(
     });
   }
   const before = pairAnswer(file, address);
-  await secondary(file.pair).call('pair.leave', { pairId: file.pair.id });
-  await set.identity.update((current) => ({ ...current, pair: null }));
-  set.secondary = null;
-  await set.saveCursors();
-  set.trim();
+  const call = { pairId: file.pair.id };
+  if (secondary) await askToLeave(secondary(file.pair), call);
+  await leavePair(set, call.pairId);
   return { changed: true, pair: before };
 }
 
+async function askToLeave(secondary: Peer, call: { pairId: string }): Promise<void> {
+  try {
+    await secondary.call('pair.leave', call);
+  } catch (error) {
+    if (!isRcopyError(error, 'E_UNREACHABLE')) throw error;
+    throw new RcopyError('E_UNREACHABLE', error.message, {
+      cause: error,
+      hint: 'if it will not come back: the same command with --local',
+    });
+  }
+}
+
+/** A primary owes nobody anything any more. */
+async function leaveAsPrimary(set: ImageSet): Promise<void> {
+  await dropMaps(set, set.contents.dirty, (current) => ({ ...current, pair: null }));
+  set.secondary = null;
+  await set.saveCursors();
+  set.trim();
+  set.changed();
+}
+
 /**
- * The secondary's part: usable, it becomes a group of its own that hosts can write; not usable, it
- * stays what it is, without a pair, until it is overwritten.
+ * This end's part. A secondary that is usable becomes a group of its own that hosts can write; not
+ * usable, it stays what it is, without a pair, until it is overwritten.
  */
 export async function leavePair(set: ImageSet, pairId: string): Promise<void> {
   const { file } = set;
   if (file.pair?.id !== pairId) return;
+  if (file.role !== 'secondary') return leaveAsPrimary(set);
   // Everything that is here counts: what came last is taken in before the new epoch begins on it.
   await set.journal.sync();
   await followJournal(set);
@@ -211,8 +235,11 @@ export function pairOf(set: ImageSet): PairEntry {
   return pair;
 }
 
-function pairAnswer(file: SetFile, address: string): PairAnswer['pair'] {
+/** What is told of the pair that set.json names. */
+export function pairAnswer(file: SetFile, address: string): PairAnswer['pair'] {
   if (!file.pair) return null;
   const { id, peer, state } = file.pair;
-  return { id, primary: address, secondary: peer.address, state };
+  const [primary, secondary] =
+    file.role === 'secondary' ? [peer.address, address] : [address, peer.address];
+  return { id, primary, secondary, state };
 }

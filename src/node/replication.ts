@@ -7,6 +7,7 @@ import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import type { Connector } from './connector.ts';
+import { goOn } from './split.ts';
 
 export interface ReplicationOptions {
   readonly set: ImageSet;
@@ -192,6 +193,7 @@ async function readyToSend(set: ImageSet): Promise<void> {
       hint: 'end the old pair with `rcopy pair delete --local`, then make a new one',
     });
   }
+  if (pair.state === 'suspended') await goOn(set); // what was full has time to be sent now
   if (seal && migration?.mode === 'bitmap') {
     throw new RcopyError(
       'E_STATE',

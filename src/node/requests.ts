@@ -36,6 +36,11 @@ export interface PairRequest {
   readonly secondary: string;
 }
 
+export interface TakeoverRequest {
+  /** Without asking the old primary, which is out of reach. */
+  readonly force: boolean;
+}
+
 export interface ReplicateRequest {
   /** Milliseconds after which it gives up (`E_TIMEOUT`); undefined: never. */
   readonly timeoutMs: number | undefined;

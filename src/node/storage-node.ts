@@ -16,6 +16,7 @@ import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
+import type { PairEntry } from '../format/set-file.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type {
@@ -30,18 +31,28 @@ import type {
   PrecheckAnswer,
   ReplicateAnswer,
   StatusAnswer,
+  TakeoverAnswer,
   VerifyAnswer,
   WaitAnswer,
   WriteAnswer,
 } from './answers.ts';
 import { answerRead, readCall } from './block-reads.ts';
-import { digestCall, joinCall, leaveCall, parameters, unknownCall } from './calls.ts';
+import {
+  digestCall,
+  joinCall,
+  leaveCall,
+  parameters,
+  takeoverCall,
+  takeoverDoneCall,
+  unknownCall,
+} from './calls.ts';
 import { compareSets, digest } from './compare.ts';
 import type { Connector } from './connector.ts';
 import { exportImage, importImage, readVolume, writeVolume } from './host-io.ts';
 import { partyFacts } from './facts.ts';
 import { MigrationAnswers } from './migration-answers.ts';
 import { MigrationControl } from './migration-control.ts';
+import { retire } from './migration-source.ts';
 import { checkPair, createPair, deletePair, joinPair, leavePair } from './pairing.ts';
 import { Peer } from './peers.ts';
 import { Replication } from './replication.ts';
@@ -54,10 +65,21 @@ import type {
   ReadRequest,
   ReplicateRequest,
   ResumeRequest,
+  TakeoverRequest,
   WaitRequest,
   WriteRequest,
 } from './requests.ts';
+import { movePeer, noteSplit, resyncPair, splitPair } from './split.ts';
 import { statusOf } from './status.ts';
+import {
+  alreadyTookOver,
+  checkTakeover,
+  obtainSeal,
+  sealForTakeover,
+  takeOverByForce,
+  takeOverPlanned,
+  tookOver,
+} from './takeover.ts';
 import { verifySet } from './verify.ts';
 import { canReach, waitFor } from './wait.ts';
 
@@ -161,8 +183,47 @@ export class StorageNode {
     return createPair(this.set, this.address, this.peer(request.secondary));
   }
 
-  deletePair(): Promise<PairAnswer> {
-    return deletePair(this.set, this.address, (pair) => this.peer(pair.peer.address));
+  /** Ends the pair; with `local` only here, for when the other end is gone for good. */
+  async deletePair({ local = false } = {}): Promise<PairAnswer> {
+    const { set } = this;
+    const { pair, role } = set.file;
+    if (local && role === 'secondary' && pair) return this.leaving(() => this.endPair(true));
+    await this.replication.stop();
+    return this.endPair(local);
+  }
+
+  /** Pauses the pair; what changes meanwhile is kept in maps. */
+  async splitPair(): Promise<PairAnswer> {
+    await this.replication.stop();
+    return splitPair(this.set, this.address, (pair) => this.peer(pair.peer.address));
+  }
+
+  /** Lets a split or suspended pair go on. */
+  resyncPair(): Promise<PairAnswer> {
+    return resyncPair(this.set, this.address);
+  }
+
+  /** Where the other end of the pair is now. */
+  movePeer(address: string): Promise<PairAnswer> {
+    return movePeer(this.set, this.address, this.peer(address));
+  }
+
+  /** Makes this secondary the primary; see takeover.ts. */
+  async takeOver({ force }: TakeoverRequest): Promise<TakeoverAnswer> {
+    const { set } = this;
+    if (tookOver(set.file)) return alreadyTookOver(set);
+    checkTakeover(set, force);
+    await this.replication.stop();
+    if (force) return this.leaving(() => takeOverByForce(set));
+    const primary = this.peer(set.file.pair?.peer.address ?? '');
+    // Its last records come over the links that are there: they end when the seal has come.
+    const sealRecord = await obtainSeal(set, primary);
+    return this.leaving(() => takeOverPlanned(set, primary, sealRecord));
+  }
+
+  private endPair(local: boolean): Promise<PairAnswer> {
+    const secondary = local ? undefined : (pair: PairEntry) => this.peer(pair.peer.address);
+    return deletePair(this.set, this.address, secondary);
   }
 
   /** Sends what the secondary lacks, and resolves when it is restored there. */
@@ -256,13 +317,19 @@ export class StorageNode {
 
   /** The pair is over: its senders go first, and nothing more is taken from them. */
   private async leave(pairId: string): Promise<void> {
-    const { set, secondary } = this;
+    const { set } = this;
     if (set.file.pair?.id !== pairId) return;
+    await this.leaving(() => leavePair(set, pairId));
+  }
+
+  /** Runs `action` when no sender is connected, and none can be. */
+  private async leaving<T>(action: () => Promise<T>): Promise<T> {
+    const { secondary } = this;
     this.leaves = true;
     this.secondary = undefined;
     try {
       await secondary?.stop(this.hasLeft());
-      await leavePair(set, pairId);
+      return await action();
     } finally {
       this.leaves = false;
     }
@@ -288,6 +355,14 @@ export class StorageNode {
         return digest(set, parameters(digestCall, value));
       case 'pair.join':
         return joinPair(set, parameters(joinCall, value));
+      case 'pair.split':
+        return noteSplit(set, parameters(leaveCall, value).pairId);
+      case 'takeover.seal':
+        return sealForTakeover(set, this.replication, parameters(takeoverCall, value), () =>
+          this.replicate({ timeoutMs: undefined, maxRate: undefined }),
+        );
+      case 'takeover.done':
+        return retire(set, parameters(takeoverDoneCall, value));
       case 'pair.leave':
         return this.leave(parameters(leaveCall, value).pairId);
       default:
