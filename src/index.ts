@@ -9,6 +9,7 @@ export type { SiteOptions } from './control/site.ts';
 export type { CreateRequest, FreshTarget } from './control/set-making.ts';
 export { inspectJournal, inspectSet } from './control/inspect.ts';
 export type { InspectAnswer, JournalLine } from './control/inspect.ts';
+export type { Finding } from './base/finding.ts';
 export type * from './node/answers.ts';
 export type * from './node/requests.ts';
 export type { StorageNode } from './node/storage-node.ts';

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import { findingText } from '../base/finding.ts';
 import { chooseCursorSlot, CURSOR_SLOT_BYTES } from '../format/cursors.ts';
 import type { Cursors } from '../format/cursors.ts';
 import { decodeOpen, decodeRebase, decodeSeal } from '../format/control-records.ts';
@@ -123,7 +124,7 @@ function cursorsOf(files: FileSystem, folder: string, notices: string[]): Cursor
     const first = bytes.subarray(0, Math.min(got, CURSOR_SLOT_BYTES));
     const second = bytes.subarray(Math.min(got, CURSOR_SLOT_BYTES), got);
     const file = chooseCursorSlot(path, first, second);
-    if (file.note !== undefined) notices.push(`${path}: ${file.note}`);
+    if (file.flaw) notices.push(findingText(file.flaw));
     return file.cursors;
   } finally {
     handle.close();

@@ -85,11 +85,11 @@ async function assemble(
   const { store, file: cursorsFile } = CursorsStore.open(files, setPaths.cursors(folder));
   opened.push(store);
   const { cursors } = cursorsFile;
-  const notices = cursorsFile.note === undefined ? [] : [`cursors: ${cursorsFile.note}`];
   const images = openImages(files, folder, file, opened);
   const presence = openPresence(files, folder, file, cursors, opened);
   // From here on the set is in use: a crash must find that it was not closed in order.
   if (cursors.clean) await store.save(() => ({ ...cursors, clean: false }));
+  for (const map of presence) await map?.heal();
   const journal = await Journal.open({
     folder: setPaths.journal(folder),
     environment,
@@ -110,7 +110,11 @@ async function assemble(
     contents: new Contents(images, new Overlay(images.length), presence),
     cursorsStore: store,
     cursors,
-    notices,
+    flaws: [
+      ...(cursorsFile.flaw ? [cursorsFile.flaw] : []),
+      ...presence.flatMap((map) => map?.flaws ?? []),
+      ...journal.cuts,
+    ],
     roomWaitMs: options.roomWaitMs,
     openEpoch: ensureEpoch,
   });
