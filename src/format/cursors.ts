@@ -1,8 +1,9 @@
 /**
  * The cursors file: how far everything has come. Two slots of 4096 bytes that are written in turn,
  * so that a torn write leaves the other one; the valid slot with the higher generation counts. The
- * last two writes of an orderly close say the same, `clean`, so that a slot that is not valid beside
- * a clean one is known to be damage: no later write was begun that could have torn it.
+ * last two writes of an orderly close say the same, `clean`: beside a clean slot one that is not
+ * valid is damage. (Or the power failed in the very write of the second one, or of the next start's
+ * first: nobody can tell that from damage, and both slots said the same then.)
  *
  *     offset size
  *          0    4  magic "RCCU"
@@ -140,8 +141,8 @@ export interface CursorsFile {
   readonly cursors: Cursors;
   readonly generation: number;
   /**
-   * What is wrong with the other slot, when it is not simply older. Damage, when `cursors` is clean;
-   * else a crash may have torn it.
+   * What is wrong with the other slot, when it is not simply older. Damage, when `cursors` is
+   * clean; else a crash may have torn it.
    */
   readonly flaw: Finding | undefined;
 }

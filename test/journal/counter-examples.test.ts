@@ -246,7 +246,7 @@ describe('damage', () => {
     );
   });
 
-  test('[R8] the open record of an epoch that another set writes, once it was durable', async () => {
+  test('[R8] the durable open record of an epoch that another set writes', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk);
     await journal.close();

@@ -1,5 +1,5 @@
 /**
- * [R8] Single faults in the files of sets that were closed in order: a share of the campaign that
+ * Single faults in the files of sets that were closed in order: a share of the campaign that
  * `npm run flips` does whole. FLIPS_SEED chooses another share: 0 to 498 are all of it.
  */
 import { describe, expect, test } from '@jest/globals';

@@ -396,7 +396,7 @@ describe('[R8] verify', () => {
     expect(found.findings.map(({ problem }) => problem).join()).toMatch(/offset \d+: record \d/);
   });
 
-  test('a bad cursor slot is a finding where the set was closed in order, else a notice', async () => {
+  test('a bad cursor slot is a finding in a set closed in order, else a notice', async () => {
     for (const closes of [true, false]) {
       const sites = new Sites();
       await sites.create(A);
