@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { isRcopyError } from '../../src/base/errors.ts';
 import { KIB } from '../../src/base/limits.ts';
 import type { JournalSizes } from '../../src/base/limits.ts';
+import { CURSOR_SLOT_BYTES } from '../../src/format/cursors.ts';
 import { decodeRebase } from '../../src/format/control-records.ts';
 import { decodeRecord } from '../../src/format/record.ts';
 import { SEGMENT_HEADER_BYTES, parseSegmentName } from '../../src/format/segment.ts';
@@ -28,6 +29,9 @@ const JOURNAL: JournalSizes = {
   requestBytesMax: 4 * KIB,
 };
 
+/** The set that has nothing to do with the others. */
+const ALONE = '/nagoya';
+
 const VOLUMES = [
   { name: 'alpha', sizeBytes: 16 * KIB + 512 },
   { name: 'beta', sizeBytes: 8 * KIB },
@@ -48,6 +52,8 @@ export interface Sample {
 export interface LiveFile {
   readonly path: string;
   readonly bytes: number;
+  /** Bytes that are checked to be zero, and that one sample is enough to try. */
+  readonly padding?: (byte: number) => boolean;
 }
 
 export type Fault =
@@ -58,9 +64,9 @@ export type Fault =
 export async function makeSamples(): Promise<Sample[]> {
   const sites = new Sites({ volumes: VOLUMES, journal: JOURNAL });
   const { model } = sites;
-  const alone = await sites.create('/nagoya');
+  const alone = await sites.create(ALONE);
   await sites.drive(ensureEpoch(alone.set));
-  const samples = [await closed(sites, '/nagoya', 'a primary without a pair or a record')];
+  const samples = [await closed(sites, ALONE, 'a primary without a pair or a record')];
 
   await sites.paired();
   await sites.write(A, write(0, 0, 1500, 1), write(1, 4000, 200, 2));
@@ -103,34 +109,37 @@ async function closed(
     name,
     folder,
     disk: disk.survivors('lose', 0),
-    contents: folder === '/nagoya' ? sites.model.after(0) : sites.model.after(newest),
+    contents: folder === ALONE ? sites.model.after(0) : sites.model.after(newest),
     newest,
     source,
   };
 }
 
-/** The files of a sample whose every byte counts, or counts up to some place. */
+/**
+ * The files of a sample whose every byte counts, or counts up to some place. The unused rest of
+ * cursor slots is only tried in the first sample.
+ */
 export function liveFiles({ disk, folder }: Sample): LiveFile[] {
-  const sizeOf = (path: string) => disk.readFile(path).length;
+  const whole = (path: string) => ({ path, bytes: disk.readFile(path).length });
+  const cursors = whole(setPaths.cursors(folder));
+  const padding = cursorPadding(Buffer.from(disk.readFile(cursors.path)));
   const journal = setPaths.journal(folder);
   const segments = disk.list(journal, 'TEST:LIST').filter((name) => parseSegmentName(name));
   const maps = disk.list(setPaths.maps(folder), 'TEST:LIST');
   return [
-    ...['set.json', 'cursors']
-      .map((name) => join(folder, name))
-      .map((path) => {
-        return { path, bytes: sizeOf(path) };
-      }),
+    whole(join(folder, 'set.json')),
+    folder === ALONE ? cursors : { ...cursors, padding },
     ...segments.map((name) => {
       const path = join(journal, name);
       return { path, bytes: recordsEnd(Buffer.from(disk.readFile(path))) };
     }),
-    ...maps
-      .map((name) => join(setPaths.maps(folder), name))
-      .map((path) => {
-        return { path, bytes: sizeOf(path) };
-      }),
+    ...maps.map((name) => whole(setPaths.map(folder, name))),
   ];
+}
+
+function cursorPadding(file: Buffer): (byte: number) => boolean {
+  const used = [0, CURSOR_SLOT_BYTES].map((slot) => 32 + file.readUInt32LE(slot + 12));
+  return (byte) => byte % CURSOR_SLOT_BYTES >= (used[Math.floor(byte / CURSOR_SLOT_BYTES)] ?? 0);
 }
 
 /** Where the records of a segment end: what an earlier use of the file left behind is dead. */
@@ -148,8 +157,10 @@ function recordsEnd(bytes: Buffer): number {
 }
 
 /** Every bit flip and every truncation of a file. */
-export function* faultsOf({ path, bytes }: LiveFile): Generator<Fault> {
-  for (let bit = 0; bit < bytes * 8; bit += 1) yield { kind: 'flip', path, bit };
+export function* faultsOf({ path, bytes, padding }: LiveFile): Generator<Fault> {
+  for (let bit = 0; bit < bytes * 8; bit += 1) {
+    if (!padding?.(bit >> 3)) yield { kind: 'flip', path, bit };
+  }
   for (let length = 0; length < bytes; length += 1) yield { kind: 'truncation', path, length };
 }
 
