@@ -9,9 +9,10 @@ import { compareView, verifyView } from '../src/cli/verify-view.ts';
 export default class Verify extends SetCommand {
   static override summary = 'Read everything and check it, or compare it with another set.';
   static override description =
-    'Checks headers, checksums, the chain, the dense numbers, and the images against the ' +
-    'journal. With --against, compares all contents with those of another set as of one ' +
-    'sequence number. Whatever is found is listed, and the command exits with 6.';
+    'Checks set.json, the cursors, the maps, the whole journal (headers, checksums, the chain, ' +
+    'the dense numbers), and the images against the journal. With --against, compares all ' +
+    'contents with those of another set as of one sequence number. Whatever is found is listed, ' +
+    'and the command exits with 6.';
 
   static override examples = [
     '<%= config.bin %> verify ./tokyo',

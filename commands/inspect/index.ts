@@ -1,5 +1,6 @@
 /** The command `rcopy inspect`: who a set is and how far it has come, straight from its files. */
 import { RcopyCommand } from '../../src/cli/command.ts';
+import { FailedCheck } from '../../src/cli/failure.ts';
 import { factsView } from '../../src/cli/facts-view.ts';
 import { setArg } from '../../src/cli/flags.ts';
 
@@ -19,6 +20,8 @@ export default class Inspect extends RcopyCommand {
     const { nodeEnvironment } = await import('../../src/sys/node-environment.ts');
     const answer = inspectSet(nodeEnvironment, args.set);
     this.print(factsView(answer, await this.paint()));
-    return answer;
+    if (answer.set) return answer;
+    const message = `inspect: ${answer.notices[0] ?? 'set.json cannot be read'}`;
+    throw new FailedCheck('E_DAMAGED', message, answer);
   }
 }

@@ -1,5 +1,5 @@
 /** The command `rcopy inspect journal`: the records, one a line, straight from their files. */
-import type { JournalLine } from '../../src/control/inspect.ts';
+import type { JournalLine } from '../../src/control/inspect-journal.ts';
 import { RcopyCommand } from '../../src/cli/command.ts';
 import { countFlag, setArg } from '../../src/cli/flags.ts';
 import { journalHead, journalRow } from '../../src/cli/journal-view.ts';
@@ -25,7 +25,7 @@ export default class InspectJournal extends RcopyCommand {
 
   async run(): Promise<{ records: JournalLine[] }> {
     const { args, flags } = await this.parse(InspectJournal);
-    const { inspectJournal } = await import('../../src/control/inspect.ts');
+    const { inspectJournal } = await import('../../src/control/inspect-journal.ts');
     const { nodeEnvironment } = await import('../../src/sys/node-environment.ts');
     const { from, limit } = flags;
     const paint = await this.paint();

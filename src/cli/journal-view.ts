@@ -1,5 +1,5 @@
 /** The records of a journal, one a line, in columns that are known before the first one is read. */
-import type { JournalLine } from '../control/inspect.ts';
+import type { JournalLine } from '../control/inspect-journal.ts';
 import { padded } from './columns.ts';
 import type { Align } from './columns.ts';
 import type { Paint } from './paint.ts';

@@ -3,20 +3,24 @@
  * and what is damaged is said instead of stopping.
  */
 import { join } from 'node:path';
-import { messageOf } from '../base/errors.ts';
-import { chooseCursorSlot, CURSOR_SLOT_BYTES } from '../format/cursors.ts';
+import { findingText } from '../base/finding.ts';
 import type { Cursors } from '../format/cursors.ts';
-import { decodeOpen, decodeRebase, decodeSeal } from '../format/control-records.ts';
-import type { WholeRecord } from '../format/record.ts';
-import { SEGMENT_HEADER_BYTES, decodeSegmentHeader, parseSegmentName } from '../format/segment.ts';
 import type { SetFile } from '../format/set-file.ts';
+import { MapFile } from '../imageset/map-file.ts';
 import { setPaths } from '../imageset/set-folder.ts';
-import { readSetFile } from '../imageset/set-file-store.ts';
-import { RecordReader } from '../journal/record-reader.ts';
+import { MAP_SUFFIXES } from '../imageset/volume-maps.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { FileSystem } from '../sys/files.ts';
+import {
+  attempt,
+  cursorsOf,
+  readableSetFile,
+  segmentProblem,
+  segmentsOf,
+} from './inspect-parts.ts';
 
 export interface InspectAnswer {
+  /** Null when set.json cannot be read: the rest is what the other files say. */
   readonly set: {
     readonly id: string;
     readonly group: string;
@@ -26,19 +30,23 @@ export interface InspectAnswer {
     readonly path: string;
     /** The folder is the set itself, not a copy of its files. */
     readonly original: boolean;
-  };
+  } | null;
   readonly volumes: readonly {
     readonly name: string;
-    readonly size: number;
+    /** Null when set.json cannot be read. */
+    readonly size: number | null;
     readonly image: string;
     readonly imageBytes: number | null;
   }[];
   readonly journal: {
     readonly segments: number;
-    readonly segmentBytes: number;
-    readonly capacityBytes: number;
+    /** Null when set.json cannot be read. */
+    readonly segmentBytes: number | null;
+    readonly capacityBytes: number | null;
   };
   readonly cursors: Cursors | null;
+  /** The maps that the set needs, or, without a set.json, those that are there. */
+  readonly maps: readonly { readonly file: string; readonly bytes: number | null }[];
   /** Whether the raw images alone are the truth, and why not. */
   readonly images: { readonly exact: boolean; readonly reason: string };
   readonly pair: SetFile['pair'];
@@ -48,255 +56,136 @@ export interface InspectAnswer {
   readonly notices: readonly string[];
 }
 
-/** Identity and cursors. Throws only when set.json cannot be read. */
+/**
+ * Identity and cursors. Throws only when there is no set.json, or one of an unknown version: then
+ * the other files may mean anything.
+ */
 export function inspectSet(environment: Environment, path: string): InspectAnswer {
   const { files } = environment;
   const folder = files.resolve(path);
-  const file = readSetFile(files, folder);
   const notices: string[] = [];
+  const file = readableSetFile(files, folder, notices);
   const cursors = attempt(notices, () => cursorsOf(files, folder, notices));
-  const home = files.status(setPaths.journal(folder), 'INSPECT:STATUS')?.inode;
   const segments = attempt(notices, () => segmentsOf(files, folder)) ?? [];
+  for (const segment of segments) {
+    const problem = attempt(notices, () => segmentProblem(files, segment));
+    if (problem !== undefined)
+      notices.push(findingText({ file: segment.path, offset: 0, problem }));
+  }
+  const volumes = volumesOf(files, folder, file, notices);
+  const maps = mapsOf(files, folder, file, notices);
   return {
-    set: {
-      id: file.setId,
-      group: file.groupId,
-      name: file.name,
-      role: file.role,
-      epoch: file.epoch,
-      path: folder,
-      original: home === file.home,
-    },
-    volumes: file.volumes.map(({ name, sizeBytes }) => {
-      const image = setPaths.image(folder, name);
-      const status = files.status(image, 'INSPECT:STATUS');
-      if (status?.sizeBytes !== sizeBytes) {
-        notices.push(`${image}: ${status ? `has ${status.sizeBytes} bytes` : 'is missing'}`);
-      }
-      return { name, size: sizeBytes, image, imageBytes: status?.sizeBytes ?? null };
-    }),
+    set: file ? setOf(files, folder, file) : null,
+    volumes,
     journal: {
       segments: segments.length,
-      segmentBytes: file.journal.segmentBytes,
-      capacityBytes: file.journal.segmentBytes * file.journal.segmentsMax,
+      segmentBytes: file?.journal.segmentBytes ?? null,
+      capacityBytes: file ? file.journal.segmentBytes * file.journal.segmentsMax : null,
     },
     cursors: cursors ?? null,
-    images: imagesExact(file, cursors),
-    pair: file.pair,
-    seal: file.seal && {
-      nextSequence: file.seal.nextSequence,
-      successor: file.seal.successor.address,
-    },
-    migration: file.migration,
+    maps,
+    images: imagesExact(file, cursors, volumes),
+    pair: file?.pair ?? null,
+    seal: file?.seal
+      ? { nextSequence: file.seal.nextSequence, successor: file.seal.successor.address }
+      : null,
+    migration: file?.migration ?? null,
     notices,
   };
 }
 
-function imagesExact(
-  file: SetFile,
-  cursors: Cursors | undefined,
-): { exact: boolean; reason: string } {
-  if (!cursors) return { exact: false, reason: 'the cursors cannot be read' };
-  if (!cursors.clean) {
-    return { exact: false, reason: 'the set is open, or was not closed in order: see its journal' };
-  }
-  if (file.maps.length > 0) {
-    return { exact: false, reason: 'some blocks are still at the migration source' };
-  }
-  if (file.role === 'secondary' && !cursors.usable) {
-    return { exact: false, reason: 'the first copy is not complete' };
-  }
-  const last = cursors.epochs.findLast(({ epoch }) => epoch === cursors.applied.epoch);
-  const behind = last && (last.sealedAt ?? last.durable + 1) - 1 - cursors.applied.sequence;
-  if (behind !== undefined && behind > 0) {
-    return { exact: false, reason: `the images are ${behind} numbers behind the journal` };
-  }
-  return { exact: true, reason: `the images are the state at number ${cursors.applied.sequence}` };
+function setOf(files: FileSystem, folder: string, file: SetFile): InspectAnswer['set'] {
+  const { setId: id, groupId: group, name, role, epoch } = file;
+  const home = files.status(setPaths.journal(folder), 'INSPECT:STATUS')?.inode;
+  return { id, group, name, role, epoch, path: folder, original: home === file.home };
 }
 
-function cursorsOf(files: FileSystem, folder: string, notices: string[]): Cursors {
-  const path = setPaths.cursors(folder);
-  const handle = files.open(path, 'read', 'INSPECT:OPEN');
-  try {
-    const bytes = Buffer.alloc(2 * CURSOR_SLOT_BYTES);
-    const got = handle.read(bytes, 0, 'INSPECT:READ');
-    const first = bytes.subarray(0, Math.min(got, CURSOR_SLOT_BYTES));
-    const second = bytes.subarray(Math.min(got, CURSOR_SLOT_BYTES), got);
-    const file = chooseCursorSlot(path, first, second);
-    if (file.note !== undefined) notices.push(`${path}: ${file.note}`);
-    return file.cursors;
-  } finally {
-    handle.close();
-  }
-}
+type Volumes = InspectAnswer['volumes'];
 
-function attempt<T>(notices: string[], action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    notices.push(messageOf(error));
-    return undefined;
-  }
-}
-
-/** One record, or what stands where one should be. */
-export interface JournalLine {
-  readonly epoch: number;
-  readonly sequence: number;
-  readonly kind: string;
-  readonly volume: string | null;
-  readonly offset: number;
-  readonly length: number;
-  /** ISO 8601, by the primary's clock. */
-  readonly time: string;
-  readonly durable: number;
-  readonly chain: string;
-  readonly file: string;
-  readonly fileOffset: number;
-  readonly note: string;
-}
-
-interface SegmentFile {
-  readonly epoch: number;
-  readonly firstSequence: number;
-  readonly path: string;
-}
-
-/** The records from number `from` on, at most `limit`, in order of epoch and number. */
-export function* inspectJournal(
-  environment: Environment,
-  path: string,
-  range: { readonly from: number; readonly limit: number },
-): Generator<JournalLine> {
-  const { files } = environment;
-  const folder = files.resolve(path);
-  const file = readSetFile(files, folder);
-  const names = file.volumes.map(({ name }) => name);
-  const segments = segmentsOf(files, folder);
-  let left = range.limit;
-  for (const [index, segment] of segments.entries()) {
-    const next = segments[index + 1];
-    const passed = next?.epoch === segment.epoch && next.firstSequence <= range.from;
-    if (passed) continue;
-    for (const line of segmentLines(files, segment, names)) {
-      if (line.sequence < range.from) continue;
-      if (left <= 0) return;
-      left -= 1;
-      yield line;
+function volumesOf(
+  files: FileSystem,
+  folder: string,
+  file: SetFile | undefined,
+  notices: string[],
+): Volumes {
+  const named = file?.volumes.map(({ name, sizeBytes }) => ({ name, size: sizeBytes }));
+  return (named ?? imagesIn(files, folder, notices)).map(({ name, size }) => {
+    const image = setPaths.image(folder, name);
+    const imageBytes = files.status(image, 'INSPECT:STATUS')?.sizeBytes ?? null;
+    if (size !== null && imageBytes !== size) {
+      const found = imageBytes === null ? 'is missing' : `has ${imageBytes} bytes, not ${size}`;
+      notices.push(`${image}: ${found}`);
     }
-  }
-}
-
-function segmentsOf(files: FileSystem, folder: string): SegmentFile[] {
-  const journal = setPaths.journal(folder);
-  return files.list(journal, 'INSPECT:LIST').flatMap((name) => {
-    const parsed = parseSegmentName(name);
-    return parsed ? [{ ...parsed, path: join(journal, name) }] : [];
+    return { name, size, image, imageBytes };
   });
 }
 
-function* segmentLines(
+/** The images that lie in the folder, whoever made them. */
+function imagesIn(files: FileSystem, folder: string, notices: string[]) {
+  const names = attempt(notices, () => files.list(setPaths.volumes(folder), 'INSPECT:LIST')) ?? [];
+  return names
+    .filter((name) => name.endsWith('.img'))
+    .map((name) => ({ name: name.slice(0, -'.img'.length), size: null }));
+}
+
+function mapsOf(
   files: FileSystem,
-  segment: SegmentFile,
-  names: readonly string[],
-): Generator<JournalLine> {
-  const handle = files.open(segment.path, 'read', 'INSPECT:OPEN');
-  try {
-    const head = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const got = handle.read(head, 0, 'INSPECT:READ');
-    const check = decodeSegmentHeader(head.subarray(0, got));
-    if (check.found !== 'header') {
-      const reason = 'reason' in check ? check.reason : check.found;
-      yield oddLine(segment, 0, segment.firstSequence, `the segment header: ${reason}`);
-      return;
+  folder: string,
+  file: SetFile | undefined,
+  notices: string[],
+): InspectAnswer['maps'] {
+  const there = () => files.list(setPaths.maps(folder), 'INSPECT:LIST');
+  const names = file?.maps ?? attempt(notices, there) ?? [];
+  return names.map((name) => {
+    const path = join(setPaths.maps(folder), name);
+    const of = name.slice(0, name.lastIndexOf('.'));
+    const volume = file?.volumes.find((candidate) => candidate.name === of);
+    if (volume) {
+      const flaws = attempt(notices, () => MapFile.check(files, path, volume.sizeBytes)) ?? [];
+      notices.push(...flaws.map((flaw) => findingText(flaw)));
     }
-    const reader = new RecordReader(handle, SEGMENT_HEADER_BYTES, 'INSPECT:READ');
-    let { firstSequence: expected, chain } = check.header;
-    for (;;) {
-      const { offset } = reader;
-      const peek = reader.peek();
-      if (peek.found === 'zeroes' || peek.found === 'end') return;
-      if (peek.found !== 'record') {
-        const reason = 'reason' in peek ? peek.reason : `version ${peek.version}`;
-        yield oddLine(segment, offset, expected, reason);
-        return;
-      }
-      const { header } = peek.record;
-      const stale = header.sequence !== expected || header.chain !== chain;
-      if (stale) return; // what an earlier use of the file left behind its end
-      yield recordLine(segment, offset, peek.record, names);
-      reader.skip(peek.record.bytes.length);
-      const numbered = ['write', 'zeroes', 'mark'].includes(header.kind);
-      if (numbered) expected += 1;
-      chain =
-        header.kind === 'rebase' ? decodeRebase(peek.record.payload).base.chain : header.ownChain;
-    }
-  } finally {
-    handle.close();
+    return { file: path, bytes: files.status(path, 'INSPECT:STATUS')?.sizeBytes ?? null };
+  });
+}
+
+function imagesExact(
+  file: SetFile | undefined,
+  cursors: Cursors | undefined,
+  volumes: Volumes,
+): InspectAnswer['images'] {
+  const reason = whyNotExact(file, cursors, volumes);
+  if (reason !== undefined || !cursors) return { exact: false, reason: reason ?? '' };
+  return { exact: true, reason: `the images are the state at number ${cursors.applied.sequence}` };
+}
+
+function whyNotExact(
+  file: SetFile | undefined,
+  cursors: Cursors | undefined,
+  volumes: Volumes,
+): string | undefined {
+  if (!file) return 'set.json cannot be read';
+  if (!cursors) return 'the cursors cannot be read';
+  const behind = numbersBehind(cursors);
+  if (!cursors.clean) {
+    const lag = behind > 0 ? `, at least ${behind} numbers ahead of the images` : '';
+    return `the set is open, or was not closed in order: see its journal${lag}`;
   }
-}
-
-function recordLine(
-  segment: SegmentFile,
-  fileOffset: number,
-  record: WholeRecord,
-  names: readonly string[],
-): JournalLine {
-  const { header } = record;
-  const isData = header.kind === 'write' || header.kind === 'zeroes';
-  return {
-    epoch: header.epoch,
-    sequence: header.sequence,
-    kind: header.kind,
-    volume: isData ? (names[header.volume] ?? `#${header.volume}`) : null,
-    offset: header.offset,
-    length: header.length,
-    time: new Date(header.timeMs).toISOString(),
-    durable: header.durableSequence,
-    chain: header.ownChain.toString(16).padStart(8, '0'),
-    file: segment.path,
-    fileOffset,
-    note: noteOf(record),
-  };
-}
-
-function noteOf({ header, payload }: WholeRecord): string {
-  switch (header.kind) {
-    case 'mark':
-      return payload.toString('utf8');
-    case 'seal': {
-      const seal = decodeSeal(payload);
-      return `next number ${header.sequence}, successor ${seal.successorAddress}`;
-    }
-    case 'open': {
-      const { parent } = decodeOpen(payload);
-      return parent.kind === 'none' ? 'first epoch' : `after a ${parent.kind}`;
-    }
-    case 'rebase':
-      return `records go on behind number ${decodeRebase(payload).base.sequence}`;
-    default:
-      return header.endOfRequest ? '' : 'request goes on';
+  const odd = volumes.find(({ size, imageBytes }) => size !== imageBytes);
+  if (odd) return `the image of ${odd.name} is missing or not as long as its volume`;
+  if (file.maps.some((name) => name.endsWith(MAP_SUFFIXES.presence))) {
+    return 'some blocks are still at the migration source';
   }
+  if (file.role === 'secondary' && !cursors.usable) return 'the first copy is not complete';
+  return behind > 0 ? `the images are ${behind} numbers behind the journal` : undefined;
 }
 
-function oddLine(
-  segment: SegmentFile,
-  fileOffset: number,
-  sequence: number,
-  why: string,
-): JournalLine {
-  return {
-    epoch: segment.epoch,
-    sequence,
-    kind: 'damaged',
-    volume: null,
-    offset: 0,
-    length: 0,
-    time: '',
-    durable: 0,
-    chain: '',
-    file: segment.path,
-    fileOffset,
-    note: why,
-  };
+/** How many numbers the journal durably holds that are not in the images. */
+function numbersBehind({ applied, epochs }: Cursors): number {
+  let behind = 0;
+  for (const { epoch, first, durable, sealedAt } of epochs) {
+    if (epoch < applied.epoch) continue;
+    const last = sealedAt === null ? durable : sealedAt - 1;
+    behind += Math.max(0, last - (epoch === applied.epoch ? applied.sequence : first - 1));
+  }
+  return behind;
 }

@@ -1,6 +1,9 @@
 /**
  * The cursors file: how far everything has come. Two slots of 4096 bytes that are written in turn,
- * so that a torn write leaves the other one; the valid slot with the higher generation counts.
+ * so that a torn write leaves the other one; the valid slot with the higher generation counts. The
+ * last two writes of an orderly close say the same, `clean`: beside a clean slot one that is not
+ * valid is damage. (Or the power failed in the very write of the second one, or of the next start's
+ * first: nobody can tell that from damage, and both slots said the same then.)
  *
  *     offset size
  *          0    4  magic "RCCU"
@@ -19,6 +22,7 @@ import { asBuffer, isZero, readUint64, writeUint64 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
 import { RcopyError, messageOf } from '../base/errors.ts';
 import { assert } from '../base/assert.ts';
+import type { Finding } from '../base/finding.ts';
 import type { EpochId, SetId } from '../base/ids.ts';
 
 export const CURSOR_SLOT_BYTES = 4096;
@@ -136,8 +140,11 @@ function oneLine(text: string): string {
 export interface CursorsFile {
   readonly cursors: Cursors;
   readonly generation: number;
-  /** Why the other slot does not count, when it is not simply older or not yet used. */
-  readonly note: string | undefined;
+  /**
+   * What is wrong with the other slot, when it is not simply older. Damage, when `cursors` is
+   * clean; else a crash may have torn it.
+   */
+  readonly flaw: Finding | undefined;
 }
 
 /**
@@ -145,10 +152,14 @@ export interface CursorsFile {
  * are damage. Throws `E_DAMAGED` or `E_VERSION`, naming `path`.
  */
 export function chooseCursorSlot(path: string, first: Uint8Array, second: Uint8Array): CursorsFile {
-  const checks = [decodeCursorSlot(first), decodeCursorSlot(second)];
   let best: { cursors: Cursors; generation: number } | undefined;
-  let note: string | undefined;
-  for (const [slot, check] of checks.entries()) {
+  let flaw: Finding | undefined;
+  let unused: Finding | undefined;
+  for (const [slot, bytes] of [first, second].entries()) {
+    const offset = slot * CURSOR_SLOT_BYTES;
+    const found = (problem: string): Finding => ({ file: path, offset, problem });
+    const check = decodeCursorSlot(bytes);
+    if (bytes.length < CURSOR_SLOT_BYTES) flaw = found(`slot ${slot} is cut off`);
     switch (check.found) {
       case 'cursors':
         if (!best || check.generation > best.generation) best = check;
@@ -158,18 +169,19 @@ export function chooseCursorSlot(path: string, first: Uint8Array, second: Uint8A
           hint: 'use the version of rcopy that wrote it, or a newer one',
         });
       case 'garbage':
-        note = `slot ${slot} at offset ${slot * CURSOR_SLOT_BYTES}: ${check.reason}`;
+        flaw = found(`slot ${slot} does not count: ${check.reason}`);
         break;
       case 'zeroes':
+        unused = found(`slot ${slot} is empty`);
         break;
     }
   }
-  if (best) return { cursors: best.cursors, generation: best.generation, note };
-  throw new RcopyError(
-    'E_DAMAGED',
-    `${path} at offset 0: neither slot is valid (${note ?? 'empty'})`,
-    {
-      hint: 'run `rcopy inspect` on the set; its data may be taken from its pair',
-    },
-  );
+  if (best) {
+    const { cursors: chosen, generation } = best;
+    return { cursors: chosen, generation, flaw: flaw ?? (chosen.clean ? unused : undefined) };
+  }
+  const why = flaw?.problem ?? 'both are empty';
+  throw new RcopyError('E_DAMAGED', `${path} at offset 0: neither slot is valid (${why})`, {
+    hint: 'run `rcopy inspect` on the set; its data may be taken from its pair',
+  });
 }

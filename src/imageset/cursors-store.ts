@@ -14,12 +14,13 @@ export class CursorsStore {
     this.generation = generation;
   }
 
-  /** Makes the file with its first slot; durable when it resolves, but for its name. */
+  /** Makes the file with both its slots; durable when it resolves, but for its name. */
   static async create(files: FileSystem, path: string, first: Cursors): Promise<CursorsStore> {
     try {
       const handle = files.open(path, 'replace', 'CURSORS:CREATE');
       handle.setSize(2 * CURSOR_SLOT_BYTES, 'CURSORS:SIZE');
       const store = new CursorsStore(handle, -1);
+      await store.save(() => first);
       await store.save(() => first);
       return store;
     } catch (error) {

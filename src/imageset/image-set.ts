@@ -5,6 +5,8 @@
  */
 import { RcopyError, fileError, messageOf } from '../base/errors.ts';
 import { isZero } from '../base/bytes.ts';
+import { findingText } from '../base/finding.ts';
+import type { Finding } from '../base/finding.ts';
 import { MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
@@ -41,7 +43,8 @@ export interface ImageSetParts {
   readonly contents: Contents;
   readonly cursorsStore: CursorsStore;
   readonly cursors: Cursors;
-  readonly notices: readonly string[];
+  /** What the start found that a crash may have left, or damage, and has put right. */
+  readonly flaws: readonly Finding[];
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
   /** Opens the epoch that set.json names, when there is a host who wants to write. */
@@ -61,6 +64,8 @@ export class ImageSet {
   readonly volumes: readonly Device[];
   /** What the start found that people should know. */
   readonly notices: string[];
+  /** Those of them that are damage: a set that was closed in order has no flaws. */
+  readonly findings: readonly Finding[];
   /** Everything up to here is synced in the images, durably known. */
   applied: ProvenPosition;
   /** What the pair's secondary said; null without a pair. */
@@ -100,7 +105,8 @@ export class ImageSet {
     this.contents = parts.contents;
     this.lock = parts.lock;
     this.cursorsStore = parts.cursorsStore;
-    this.notices = [...parts.notices, ...parts.journal.notices];
+    this.notices = parts.flaws.map((flaw) => findingText(flaw));
+    this.findings = parts.cursors.clean ? parts.flaws : [];
     this.applied = parts.cursors.applied;
     this.appliedDurably = parts.cursors.applied;
     this.secondary = parts.cursors.secondary;
@@ -361,6 +367,8 @@ export class ImageSet {
     await this.applier.stop();
     await this.journal.sync();
     if (this.failure) throw this.failure;
+    // Into both slots: from then on a slot that is not valid is damage, not a torn write.
+    await this.saveCursors(true);
     await this.saveCursors(true);
   }
 

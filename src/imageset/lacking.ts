@@ -208,6 +208,15 @@ async function fallBack(set: ImageSet, { state, reason }: FallBack): Promise<voi
   set.changed();
 }
 
+/** A pair that was split or suspended is to be copied what it lacks. Durable when it resolves. */
+export async function goOn(set: ImageSet): Promise<void> {
+  await set.identity.update((file) => ({
+    ...file,
+    pair: file.pair && { ...file.pair, state: 'copying', reason: '' },
+  }));
+  set.changed();
+}
+
 function markAll(set: ImageSet): void {
   for (const [volume, { sizeBytes }] of set.file.volumes.entries()) {
     set.contents.dirty.mark(volume, 0, sizeBytes);

@@ -3,6 +3,7 @@
  * so that a torn write leaves the older state of that page.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
+import type { Finding } from '../base/finding.ts';
 import type { Position } from '../base/position.ts';
 import {
   MAP_SLOT_BYTES,
@@ -25,6 +26,8 @@ export class MapFile {
   readonly map: BlockMap;
   /** Up to here the file is complete. */
   stamp: Position;
+  /** What was found in its slots that no save leaves which went to its end. */
+  readonly flaws: readonly Finding[];
   private readonly kind: MapKind;
   private readonly handle: FileHandle;
   /** Generation of each page's newest slot, head first. The slot is its parity. */
@@ -39,12 +42,14 @@ export class MapFile {
     map: BlockMap,
     stamp: Position,
     generations: number[],
+    flaws: readonly Finding[] = [],
   ) {
     this.kind = kind;
     this.handle = handle;
     this.map = map;
     this.stamp = stamp;
     this.generations = generations;
+    this.flaws = flaws;
   }
 
   /**
@@ -75,34 +80,69 @@ export class MapFile {
 
   /** Reads the whole map as of its last save. Throws `E_DAMAGED` when a page has lost it (R8). */
   static open(files: FileSystem, path: string, kind: MapKind, sizeBytes: number): MapFile {
-    const map = new BlockMap(sizeBytes);
-    let handle: FileHandle;
+    const handle = openNamed(files, path, 'write');
     try {
-      handle = files.open(path, 'write', 'MAP:OPEN');
+      return MapFile.read(handle, path, kind, new BlockMap(sizeBytes));
     } catch (error) {
-      throw new RcopyError('E_DAMAGED', `${path}: set.json names this map, but it cannot be read`, {
-        cause: error,
-      });
+      handle.close();
+      throw error;
     }
-    const headSlot = readPage(handle, path, { page: 0, kind }).counts;
-    const head = decodeMapHead(headSlot.body);
-    if (!head || headSlot.blocks !== map.blocks) {
+  }
+
+  /** Only looks: the flaws of a map of any kind. Throws as `open` does. */
+  static check(files: FileSystem, path: string, sizeBytes: number): readonly Finding[] {
+    const handle = openNamed(files, path, 'read');
+    try {
+      return MapFile.read(handle, path, undefined, new BlockMap(sizeBytes)).flaws;
+    } finally {
+      handle.close();
+    }
+  }
+
+  private static read(
+    handle: FileHandle,
+    path: string,
+    kindAsked: MapKind | undefined,
+    map: BlockMap,
+  ): MapFile {
+    const flaws: Finding[] = [];
+    const offset = handle.size('MAP:SIZE');
+    const bytes = mapFileBytes(map.blocks);
+    if (offset !== bytes) {
+      flaws.push({ file: path, offset, problem: `the map ends here, not at ${bytes}` });
+    }
+    const headSlots = readPage(handle, path, { page: 0, kind: kindAsked });
+    flaws.push(...headSlots.flaws);
+    const { kind, blocks, body, generation: save } = headSlots.counts;
+    const head = decodeMapHead(body);
+    if (!head || blocks !== map.blocks) {
       throw new RcopyError('E_DAMAGED', `${path}: the map is for another volume size`);
     }
-    const generations = [headSlot.generation];
+    const generations = [save];
     for (let page = 1; page <= mapPages(map.blocks); page += 1) {
-      const slots = readPage(handle, path, { page, kind, save: headSlot.generation });
+      const slots = readPage(handle, path, { page, kind, save });
+      flaws.push(...slots.flaws);
       generations.push(slots.counts.generation);
       map.load(page - 1, slots.counts.body);
       // What a torn save left is written over by the next one: it must never come to count.
-      if (slots.torn) map.noteChanged(page - 1);
+      if (slots.torn || slots.flaws.length > 0) map.noteChanged(page - 1);
     }
     if (pagesSum(generations) !== head.generations) {
       throw new RcopyError('E_DAMAGED', `${path}: a page of the map has lost its newest state`, {
         hint: 'run `rcopy verify` on this set; its data may be taken from its pair',
       });
     }
-    return new MapFile(kind, handle, map, head.stamp, generations);
+    return new MapFile(kind, handle, map, head.stamp, generations, flaws);
+  }
+
+  /**
+   * Writes over what is flawed, durably: from then on a slot that is not valid is damage. To be
+   * called at each start, when the set is no longer called clean.
+   */
+  async heal(): Promise<void> {
+    if (this.flaws.length === 0) return;
+    this.handle.setSize(mapFileBytes(this.map.blocks), 'MAP:SIZE');
+    await this.save(this.map.takeChanged(), this.stamp);
   }
 
   /**
@@ -173,6 +213,16 @@ export class MapFile {
   }
 }
 
+function openNamed(files: FileSystem, path: string, mode: 'read' | 'write'): FileHandle {
+  try {
+    return files.open(path, mode, 'MAP:OPEN');
+  } catch (error) {
+    throw new RcopyError('E_DAMAGED', `${path}: set.json names this map, but it cannot be read`, {
+      cause: error,
+    });
+  }
+}
+
 /** The sum of the generations of all pages, the head not counted. */
 function pagesSum(generations: readonly number[]): number {
   return generations.slice(1).reduce((sum, generation) => sum + generation, 0);
@@ -183,30 +233,45 @@ interface PageSlots {
   readonly counts: MapSlot;
   /** There is one of a save that was not finished. */
   readonly torn: boolean;
+  /** What is wrong with the other one. */
+  readonly flaws: readonly Finding[];
+}
+
+/** What is wanted of a page: its number, its kind, the newest save that counts. */
+interface PageWanted {
+  readonly page: number;
+  readonly kind: MapKind | undefined;
+  readonly save?: number;
 }
 
 /** Reads both slots of a page; those of saves after `save` do not count. */
-function readPage(
-  handle: FileHandle,
-  path: string,
-  { page, kind, save = Infinity }: { page: number; kind: MapKind; save?: number },
-): PageSlots {
+function readPage(handle: FileHandle, path: string, wanted: PageWanted): PageSlots {
+  const { page, kind, save = Infinity } = wanted;
   const bytes = Buffer.alloc(2 * MAP_SLOT_BYTES);
   const got = handle.read(bytes, mapSlotOffset(page, 0), 'MAP:READ');
   let counts: MapSlot | undefined;
   let torn = false;
-  let reason = 'both slots are empty';
+  const empty: Finding[] = [];
+  const flaws: Finding[] = [];
   for (const slot of [0, 1]) {
+    const found = (reason: string): Finding => {
+      const problem = `slot ${slot} of page ${page} does not count: ${reason}`;
+      return { file: path, offset: mapSlotOffset(page, slot), problem };
+    };
     const end = Math.min(got, (slot + 1) * MAP_SLOT_BYTES);
     const check = decodeMapSlot(bytes.subarray(Math.min(slot * MAP_SLOT_BYTES, end), end));
     if (check.found === 'unknown-version') throw unknownVersion(path, check.version);
-    if (check.found === 'garbage') reason = check.reason;
+    if (check.found === 'garbage') flaws.push(found(check.reason));
+    if (check.found === 'zeroes') empty.push(found('it is empty'));
     if (check.found !== 'slot') continue;
-    if (check.slot.page !== page || check.slot.kind !== kind) reason = 'a slot of another page';
+    const isOther = check.slot.page !== page || check.slot.kind !== (kind ?? check.slot.kind);
+    if (isOther) flaws.push(found('it is of another page'));
     else if (page > 0 && check.slot.blocks > save) torn = true;
     else if (!counts || check.slot.generation > counts.generation) counts = check.slot;
   }
-  if (counts) return { counts, torn };
+  // The second slot of a page that was never written again is empty from its making.
+  if (counts) return { counts, torn, flaws: counts.generation > 0 ? [...flaws, ...empty] : flaws };
+  const reason = flaws[0]?.problem ?? 'both slots are empty';
   throw new RcopyError(
     'E_DAMAGED',
     `${path} at offset ${mapSlotOffset(page, 0)}: page ${page} of the map is damaged: ${reason}`,

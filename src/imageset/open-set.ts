@@ -84,7 +84,6 @@ async function assemble(
   const { store, file: cursorsFile } = CursorsStore.open(files, setPaths.cursors(folder));
   opened.push(store);
   const { cursors } = cursorsFile;
-  const notices = cursorsFile.note === undefined ? [] : [`cursors: ${cursorsFile.note}`];
   const images = openImages(files, folder, file, opened);
   const contents = new Contents(images, new Overlay(images.length));
   openMaps(files, folder, { file, applied: cursors.applied, contents });
@@ -92,6 +91,7 @@ async function assemble(
   removeUnnamed(files, folder, file);
   // From here on the set is in use: a crash must find that it was not closed in order.
   if (cursors.clean) await store.save(() => ({ ...cursors, clean: false }));
+  for (const maps of contents.maps) await maps.heal();
   const journal = await Journal.open({
     folder: setPaths.journal(folder),
     environment,
@@ -112,7 +112,11 @@ async function assemble(
     contents,
     cursorsStore: store,
     cursors,
-    notices,
+    flaws: [
+      ...(cursorsFile.flaw ? [cursorsFile.flaw] : []),
+      ...contents.maps.flatMap(({ flaws }) => flaws),
+      ...journal.cuts,
+    ],
     roomWaitMs: options.roomWaitMs,
     openEpoch: ensureEpoch,
     fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),

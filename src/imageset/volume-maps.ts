@@ -2,6 +2,7 @@
  * The maps of one kind, one for each volume, as long as the set needs them. The applier saves what
  * changed in them in every round, before the applied number moves (R7).
  */
+import type { Finding } from '../base/finding.ts';
 import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import type { Position } from '../base/position.ts';
 import type { MapKind } from '../format/map.ts';
@@ -39,6 +40,11 @@ export class VolumeMaps {
     return this.files[volume]?.map;
   }
 
+  /** What was found in the files when they were opened. */
+  get flaws(): readonly Finding[] {
+    return this.files.flatMap((file) => file.flaws);
+  }
+
   get all(): readonly BlockMap[] {
     return this.files.map(({ map }) => map);
   }
@@ -51,6 +57,11 @@ export class VolumeMaps {
   /** Whether bits changed since they were last taken for saving. */
   get hasChanged(): boolean {
     return this.files.some(({ map }) => map.hasChanged);
+  }
+
+  /** Writes over what is flawed; to be called at each start, once the set is not called clean. */
+  async heal(): Promise<void> {
+    for (const file of this.files) await file.heal();
   }
 
   /** Takes these files into use, one for each volume, in place of what was. */

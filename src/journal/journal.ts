@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
+import type { Finding } from '../base/finding.ts';
 import { SEAL_RESERVE_BYTES } from '../base/limits.ts';
 import type { JournalSizes } from '../base/limits.ts';
 import { isNumbered, recordBytes } from '../format/record.ts';
@@ -22,8 +23,8 @@ import type { JournalOptions, RoomFor } from './types.ts';
 export class Journal {
   /** Runs by epoch, ascending. */
   readonly runs: Run[] = [];
-  /** What the start found that people should know. */
-  readonly notices: string[] = [];
+  /** What the start did not take for records, as it would after a crash: torn tails. */
+  readonly cuts: Finding[] = [];
   private readonly options: JournalOptions;
   private readonly store: SegmentStore;
   private readonly committer: Committer;
@@ -269,7 +270,7 @@ export class Journal {
       applied: appliedHere,
       ownSet,
     });
-    this.notices.push(...scan.notices);
+    this.cuts.push(...scan.cuts);
     if (!scan.begun) {
       this.removeSegments(epoch, segments);
       return;

@@ -156,11 +156,11 @@ export class RunReader {
     const check = decodeSegmentHeader(bytes.subarray(0, got));
     this.segmentFirst = firstSequence;
     this.sequence = firstSequence;
-    this.records = new RecordReader(handle, SEGMENT_HEADER_BYTES, 'JOURNAL:READ');
     if (check.found !== 'header' || check.header.firstSequence !== firstSequence) {
       throw this.damage('reason' in check ? check.reason : 'its header is another segment’s');
     }
     this.chain = check.header.chain;
+    this.records = new RecordReader(handle, SEGMENT_HEADER_BYTES, 'JOURNAL:READ');
   }
 
   private damage(reason: string): RcopyError {

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { RcopyError } from '../base/errors.ts';
+import type { Finding } from '../base/finding.ts';
 import type { SetId } from '../base/ids.ts';
 import {
   RECORD_ALIGNMENT,
@@ -49,14 +50,14 @@ export interface RunScan {
   readonly durable: number;
   readonly head: WholeRecord | undefined;
   readonly seal: WholeRecord | undefined;
-  /** What people should know: a torn tail that was cut, and why. */
-  readonly notices: readonly string[];
+  /** What does not count, where, and why: a torn tail, a header that was never synced. */
+  readonly cuts: readonly Finding[];
 }
 
 /** Nothing of the run was ever durable. */
 export interface NoRun {
   readonly begun: false;
-  readonly notices: readonly string[];
+  readonly cuts: readonly Finding[];
 }
 
 export interface ScanInput {
@@ -82,7 +83,7 @@ export function scanRun(input: ScanInput): RunScan | NoRun {
 
 class RunScanner {
   private readonly input: ScanInput;
-  private readonly notices: string[] = [];
+  private readonly cuts: Finding[] = [];
   private durable: number;
   private identity: RunIdentity | undefined;
   private head: WholeRecord | undefined;
@@ -97,9 +98,9 @@ class RunScanner {
   }
 
   scan(): RunScan | NoRun {
-    const { notices } = this;
+    const { cuts } = this;
     const first = this.firstSegment();
-    if (!first || !this.identity) return { begun: false, notices };
+    if (!first || !this.identity) return { begun: false, cuts };
     for (let next: number | undefined = first.index; next !== undefined;) {
       next = this.scanSegment(next);
     }
@@ -107,7 +108,7 @@ class RunScanner {
     if (this.durable > end) {
       throw this.damage(this.place, `it ends before number ${this.durable}, which was durable`);
     }
-    if (this.neverBegan(first)) return { begun: false, notices };
+    if (this.neverBegan(first)) return { begun: false, cuts };
     return {
       begun: true,
       identity: this.identity,
@@ -116,7 +117,7 @@ class RunScanner {
       durable: Math.max(this.durable, first.sequence - 1),
       head: this.head,
       seal: this.seal,
-      notices,
+      cuts,
     };
   }
 
@@ -132,10 +133,11 @@ class RunScanner {
         return { index, sequence: header.firstSequence };
       }
       const sequence = this.input.segments[index] ?? 0;
-      if (sequence <= this.durable) {
+      // Cursors know a run from when its head is durable: then one of its segments has a header.
+      if (sequence <= this.durable || (index === 0 && this.input.known)) {
         throw this.damage({ segment: index, offset: 0, sequence, chain: 0 }, 'its header is gone');
       }
-      this.notices.push(`${this.path(index)}: cut, its header was never synced`);
+      this.cut(index, 0, 'cut, its header was never synced');
     }
     return undefined;
   }
@@ -152,16 +154,19 @@ class RunScanner {
 
   /**
    * A run begins with its durable head. Where not even that is there, and nothing says that it ever
-   * was, the run has not begun.
+   * was, the run has not begun. The cursors say so of every run that they know: its first segment
+   * holds the head, or a durable record, however much was trimmed.
    */
   private neverBegan(first: { index: number; sequence: number }): boolean {
     const { segment, offset } = this.requestEnd;
     if (segment !== first.index || offset !== SEGMENT_HEADER_BYTES || first.index > 0) return false;
-    if (this.input.applied >= first.sequence - 1) {
-      if (!this.isOwn || this.identity?.first !== first.sequence) return false;
-      throw this.damage(this.requestEnd, 'the record that opens the epoch is gone');
+    const known = this.input.known?.id === this.identity?.id;
+    if (known || this.input.applied >= first.sequence - 1) {
+      const isOwnHead = this.isOwn && this.identity?.first === first.sequence;
+      if (!known && !isOwnHead) return false;
+      throw this.damage(this.requestEnd, 'the record that begins the run is gone');
     }
-    this.notices.push(`${this.path(0)}: cut, the record that begins its run was never synced`);
+    this.cut(0, offset, 'cut, the record that begins its run was never synced');
     return true;
   }
 
@@ -187,9 +192,10 @@ class RunScanner {
           case 'end':
             return undefined;
           case 'cut':
-            this.notices.push(
-              `${this.path(index)} at offset ${reader.offset}: a torn tail was cut ` +
-                `before number ${this.place.sequence} (${reasonOf(peek)})`,
+            this.cut(
+              index,
+              reader.offset,
+              `a torn tail was cut before number ${this.place.sequence} (${reasonOf(peek)})`,
             );
             return undefined;
           case 'damaged':
@@ -288,6 +294,10 @@ class RunScanner {
     } finally {
       handle.close();
     }
+  }
+
+  private cut(segment: number, offset: number, problem: string): void {
+    this.cuts.push({ file: this.path(segment), offset, problem });
   }
 
   private path(index: number): string {

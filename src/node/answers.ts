@@ -1,4 +1,5 @@
 /** What a node answers: the types here are the shapes of `--json` (CLI.md is the contract). */
+import type { Finding } from '../base/finding.ts';
 import type { SetFile } from '../format/set-file.ts';
 
 /** States of a set, with the field's own names: SMPL, COPY, PAIR, PSUS, PSUE, SSWS. */
@@ -236,12 +237,6 @@ export interface VerifyAnswer {
   readonly bytesChecked: number;
   /** Image against journal: ranges whose image differs from what the journal says was applied. */
   readonly findings: readonly Finding[];
-}
-
-export interface Finding {
-  readonly file: string;
-  readonly offset: number;
-  readonly problem: string;
 }
 
 export interface CompareAnswer {

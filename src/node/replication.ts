@@ -4,10 +4,10 @@ import { FrameChannel } from '../link/channel.ts';
 import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import { goOn } from '../imageset/lacking.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import type { Connector } from './connector.ts';
-import { goOn } from './split.ts';
 
 export interface ReplicationOptions {
   readonly set: ImageSet;

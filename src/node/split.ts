@@ -3,7 +3,7 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import type { PairEntry, PeerIdentity, SetFile } from '../format/set-file.ts';
 import { sealedError } from '../imageset/refusals.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import { fallBackToMap } from '../imageset/lacking.ts';
+import { fallBackToMap, goOn } from '../imageset/lacking.ts';
 import { isWithoutJournal } from '../imageset/pair-states.ts';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { PairAnswer } from './answers.ts';
@@ -43,15 +43,6 @@ export async function resyncPair(set: ImageSet, address: string): Promise<PairAn
   if (!isWithoutJournal(pair)) return { changed: false, pair: pairAnswer(set.file, address) };
   await goOn(set);
   return { changed: true, pair: pairAnswer(set.file, address) };
-}
-
-/** A pair that was split or suspended is to be copied what it lacks. Durable when it resolves. */
-export async function goOn(set: ImageSet): Promise<void> {
-  await set.identity.update((file) => ({
-    ...file,
-    pair: file.pair && { ...file.pair, state: 'copying', reason: '' },
-  }));
-  set.changed();
 }
 
 /** Where the other end of the pair is now; it has to answer there (R5). */

@@ -40,7 +40,7 @@ export function checkTakeover(set: ImageSet, force: boolean): void {
   pairOf(set);
   if (set.usable) return;
   throw new RcopyError('E_STATE', `${file.name} is not usable: its copy is not complete`, {
-    hint: 'finish the copy with `rcopy replicate` on its primary; its images are no state of any moment',
+    hint: 'finish the copy with `rcopy replicate` on its primary',
   });
 }
 

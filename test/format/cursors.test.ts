@@ -124,18 +124,20 @@ describe('which slot counts', () => {
   bad.writeUInt8(bad.readUInt8(40) ^ 1, 40);
 
   test.each([
-    ['the newer one, first', fresh, old, 8],
-    ['the newer one, second', old, fresh, 8],
-    ['the only one', EMPTY, old, 7],
-    ['the only one, first', old, EMPTY, 7],
-    ['the one that is not torn', old, torn, 7],
-    ['the one that is not damaged', bad, old, 7],
-  ])('%s', (_name, first, second, generation) => {
+    ['the newer one, first', fresh, old, 8, undefined],
+    ['the newer one, second', old, fresh, 8, undefined],
+    ['the only one, which is not clean', EMPTY, fresh, 8, undefined],
+    // A clean close fills both slots: beside a clean one an empty one is damage.
+    ['the only one', EMPTY, old, 7, 0],
+    ['the only one, first', old, EMPTY, 7, CURSOR_SLOT_BYTES],
+    ['the one that is not torn', old, torn, 7, CURSOR_SLOT_BYTES],
+    ['the one that is not damaged', bad, old, 7, 0],
+    ['one that is cut off, and yet whole', old, fresh.subarray(0, 4000), 8, CURSOR_SLOT_BYTES],
+  ])('%s', (_name, first, second, generation, flawAt) => {
     const chosen = chooseCursorSlot('tokyo/cursors', first, second);
     expect(chosen.generation).toBe(generation);
     expect(chosen.cursors).toEqual(generation === 8 ? newer : older);
-    const whole = [first, second].every((slot) => slot === EMPTY || slot === old || slot === fresh);
-    expect(chosen.note === undefined).toBe(whole);
+    expect(chosen.flaw?.offset).toBe(flawAt);
   });
 
   test('[R8] two bad slots, or none, are damage', () => {

@@ -19,7 +19,7 @@ import type { MapKind } from '../../src/format/map.ts';
 import { BEYOND_SAFE, bitFlips, tally, truncations, u32, u64 } from './samples.ts';
 
 const slots = fc.record({
-  kind: fc.constantFrom<MapKind>('presence', 'dirty'),
+  kind: fc.constantFrom<MapKind>('presence', 'dirty', 'changed'),
   page: u32,
   generation: u64,
   blocks: u64,
@@ -109,7 +109,7 @@ describe('a slot', () => {
       found: 'unknown-version',
       version: 2,
     });
-    for (const kind of [0, 3]) {
+    for (const kind of [0, 4]) {
       const unknown = rechecked((slot) => slot.writeUInt16LE(kind, 6));
       expect(decodeMapSlot(unknown)).toMatchObject({ found: 'garbage' });
     }

@@ -3,6 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Site } from '../../src/control/site.ts';
+import {
+  DAMAGED_SAMPLES,
+  damagedFolder,
+  describeDamaged,
+  dumpDamaged,
+  makeDamaged,
+  openDamaged,
+} from '../support/damaged-samples.ts';
 import { StoryWorld } from '../story/world.ts';
 import {
   DUMPS,
@@ -48,6 +56,44 @@ describe.each(SAMPLE_SETS)('%s as version 1 wrote it', (set) => {
 test.each([...DUMPS])('%s is what %s holds, byte by byte', (name, file) => {
   expect(dumpSample(file)).toBe(readFileSync(join(SAMPLES, 'dumps', name), 'utf8'));
 });
+
+describe.each([...DAMAGED_SAMPLES.keys()])('%s', (name) => {
+  const kept = (path: string) => readFileSync(join(damagedFolder(name), path));
+
+  test('is made as it is kept', async () => {
+    for (const [path, bytes] of await makeDamaged(name)) {
+      const same = kept(join('set', path)).equals(bytes);
+      expect({ path, same }).toEqual({ path, same: true });
+    }
+  });
+
+  test('is shown as it was: the damaged file, the set, its journal', () => {
+    expect(dumpDamaged(name)).toBe(kept('dump.txt').toString());
+    expect(describeDamaged(name)).toEqual(JSON.parse(kept('inspect.json').toString()));
+  });
+
+  test('[R8] opens, or does not, as it did', async () => {
+    const opening = await openDamaged(name);
+    expect(opening).toEqual(JSON.parse(kept('opening.json').toString()));
+    expect(opening).toMatchObject(OPENINGS[name] ?? { refused: 'never' });
+  });
+});
+
+/** What opening each damaged sample must come to, wherever in its files the fault lies. */
+const AT = (file: string) =>
+  expect.stringMatching(new RegExp(`${file} at offset \\d+: `)) as unknown;
+const OPENINGS: Readonly<Record<string, object>> = {
+  'torn-tail': { newest: 3, notices: [AT('rcj')], findings: [] },
+  'flipped-above-durable': { newest: 3, notices: [AT('rcj')], findings: [] },
+  'flipped-below-durable': { refused: 'E_DAMAGED', message: AT('rcj') },
+  'truncated-segment': { refused: 'E_DAMAGED', message: AT('rcj') },
+  'bad-cursor-slot': { newest: 4, notices: [AT('cursors')], findings: [{ file: '/nara/cursors' }] },
+  'torn-cursor-slot': { newest: 4, notices: [AT('cursors')], findings: [] },
+  'unknown-version': { refused: 'E_VERSION' },
+  'unknown-version-record': { refused: 'E_VERSION' },
+  'unknown-version-cursors': { refused: 'E_VERSION' },
+  'unknown-version-set-file': { refused: 'E_VERSION' },
+};
 
 test('osaka and kyoto open, are sound and hold the same', async () => {
   const world = await frozenWorld();

@@ -8,6 +8,21 @@ import { bitFlips, groupId, migrationId, setId, tally, truncations, u64 } from '
 
 const text = fc.string({ unit: 'binary', maxLength: 20 });
 const peer = fc.record({ setId, name: text, address: text });
+const proven = fc.record({ epoch: u64, sequence: u64, chain: u64 });
+const pair = fc.record({
+  id: setId,
+  peer,
+  ack: fc.constantFrom('local', 'remote'),
+  state: fc.constantFrom('copying', 'paired', 'split', 'suspended', 'takeover'),
+  reason: text,
+  copyBase: fc.option(proven),
+  formerBases: fc.array(proven, { maxLength: 2 }),
+  lineage: fc.array(
+    fc.record({ epoch: u64, id: setId, first: u64, chains: text, sealed: fc.boolean() }),
+    { maxLength: 2 },
+  ),
+  behindSinceMs: fc.option(u64),
+});
 const files = fc.record({
   format: fc.constant(SET_FILE_FORMAT),
   version: fc.constant(1 as const),
@@ -23,14 +38,15 @@ const files = fc.record({
     segmentsMax: u64,
     recordPayloadBytesMax: u64,
     requestBytesMax: u64,
-    whenFull: fc.constant('slow' as const),
+    whenFull: fc.constantFrom('slow', 'map'),
   }),
-  pair: fc.constant(null),
+  pair: fc.option(pair),
   seal: fc.option(
     fc.record({ epoch: u64, nextSequence: u64, successor: peer, migrationId, record: text }),
   ),
   migration: fc.constant(null),
-  takenOverAt: fc.option(fc.record({ epoch: u64, sequence: u64, chain: u64 })),
+  parentSeal: fc.option(text),
+  takenOverAt: fc.option(proven),
   abortedMigrations: fc.array(migrationId, { maxLength: 2 }),
   maps: fc.array(text, { maxLength: 2 }),
 }) as unknown as fc.Arbitrary<SetFile>;

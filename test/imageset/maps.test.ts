@@ -160,6 +160,44 @@ describe('a map file', () => {
     ]);
   });
 
+  test('[R8] what is wrong with slots that do not count is said, and healed', async () => {
+    const { disk, file } = await newMap();
+    await save(file, 8, 1, MAP_PAGE_BLOCKS + 2);
+    await save(file, 9, 3);
+    file.close();
+    expect(open(disk).flaws).toEqual([]);
+    // Slots 0 of the head, 2 of page 1 and 5 of page 2 count.
+    for (const slot of [1, 3, 4]) {
+      for (const damage of ['flip', 'zeroes'] as const) {
+        const copy = disk.survivors('lose', 1);
+        const bytes = Buffer.from(copy.readFile(PATH));
+        if (damage === 'zeroes') bytes.fill(0, slot * MAP_SLOT_BYTES, (slot + 1) * MAP_SLOT_BYTES);
+        copy.writeFile(PATH, bytes);
+        if (damage === 'flip') copy.flipBit(PATH, slot * MAP_SLOT_BYTES + 50, 2);
+        const map = open(copy);
+        expect(map.flaws).toMatchObject([{ file: PATH, offset: slot * MAP_SLOT_BYTES }]);
+        await map.heal();
+        map.close();
+        expect(MapFile.check(copy, PATH, SIZE)).toEqual([]);
+        expect(bitsOf(open(copy))).toEqual([1, 3, MAP_PAGE_BLOCKS + 2]);
+      }
+    }
+  });
+
+  test('[R8] a file that is too short or too long is said, and healed', async () => {
+    const { disk, file } = await newMap();
+    file.close();
+    const bytes = disk.readFile(PATH).length;
+    for (const size of [bytes - MAP_SLOT_BYTES, bytes - 100, bytes + 1]) {
+      disk.truncate(PATH, size);
+      const map = open(disk);
+      expect(map.flaws).toMatchObject([{ file: PATH, offset: size }]);
+      await map.heal();
+      map.close();
+      expect(MapFile.check(disk, PATH, SIZE)).toEqual([]);
+    }
+  });
+
   test('[R2] a save whose sync failed is written anew before it is built upon', async () => {
     const { disk, file } = await newMap();
     await save(file, 8, 1);

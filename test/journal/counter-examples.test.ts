@@ -62,13 +62,14 @@ describe('torn tails', () => {
     disk.flipBit(segmentPath(1, 1), offsetOfText(disk, 'two'), 0);
     const first = await reopenJournal(disk, { known });
     expect(textOf(only(first))).toBe('open 1=one');
-    expect(first.notices).toEqual([expect.stringMatching(/at offset \d+: a torn tail was cut/)]);
+    const problem = expect.stringMatching(/a torn tail was cut/) as unknown;
+    expect(first.cuts).toEqual([expect.objectContaining({ problem })]);
     // The same request again, at the same time: every byte of its record is as it was.
     write(first, only(first), 'two');
     const survivor = disk.survivors('keep', 0);
     const again = await reopenJournal(survivor, { known });
     expect(textOf(only(again))).toBe('open 1=one 2=two');
-    expect(again.notices).toEqual([]);
+    expect(again.cuts).toEqual([]);
   });
 
   test('[R8] nor when only a part of what is written over it reaches the disk', async () => {
@@ -161,7 +162,7 @@ describe('torn tails', () => {
     disk.flipBit(segmentPath(1, 1), offsetOfText(disk, 'two'), 0);
     const again = await reopenJournal(disk, { known });
     expect(textOf(only(again))).toBe('open 1=one');
-    expect(again.notices).toHaveLength(1);
+    expect(again.cuts).toHaveLength(1);
   });
 
   test('[R1] half a request synced, then a crash: the tail is cut to its start', async () => {
@@ -204,7 +205,7 @@ describe('torn tails', () => {
       const survivor = disk.survivors(mode, 0);
       const again = await reopenJournal(survivor, { known: [knownOf(run)], applied });
       expect(only(again).next).toBe(run.next);
-      expect(again.notices).toEqual([]);
+      expect(again.cuts).toEqual([]);
     }
   });
 });
@@ -241,7 +242,31 @@ describe('damage', () => {
     disk.flipBit(segmentPath(1, 1), 96 + 97, 0);
     const applied = { epoch: 1, sequence: 0, chain: 0 };
     await expect(reopenJournal(disk, { known: [knownOf(run)], applied })).rejects.toMatchObject(
-      damaged(/0001\.rcj at offset 96: .* the record that opens the epoch is gone/),
+      damaged(/0001\.rcj at offset 96: .* the record that begins the run is gone/),
+    );
+  });
+
+  test('[R8] the durable open record of an epoch that another set writes', async () => {
+    const disk = new SimulatedDisk();
+    const { journal, run } = await begun(disk);
+    await journal.close();
+    const known = [knownOf(run)];
+    for (const bytes of [96, 100]) {
+      disk.truncate(segmentPath(1, 1), bytes);
+      await expect(reopenJournal(disk, { known, ownSet: OTHER })).rejects.toMatchObject(
+        damaged(/0001\.rcj at offset 96: .* the record that begins the run is gone/),
+      );
+    }
+  });
+
+  test('[R8] the header of a segment that holds nothing but a durable open record', async () => {
+    const disk = new SimulatedDisk();
+    const { run } = await begun(disk);
+    disk.flipBit(segmentPath(1, 1), 20, 1);
+    const unknown = await reopenJournal(disk.survivors('keep', 0));
+    expect(unknown.runs).toEqual([]);
+    await expect(reopenJournal(disk, { known: [knownOf(run)] })).rejects.toMatchObject(
+      damaged(/0001\.rcj at offset 0: .* its header is gone/),
     );
   });
 
@@ -280,7 +305,7 @@ describe('damage', () => {
       const survivor = disk.survivors('keep', 0);
       const journal = await reopenJournal(survivor, { known: [knownOf(run, durable)] });
       expect(only(journal).next).toBe(n);
-      expect(journal.notices).toEqual([expect.stringContaining(`at offset ${offset}`)]);
+      expect(journal.cuts).toEqual([expect.objectContaining({ offset })]);
     }
   });
 
@@ -297,7 +322,7 @@ describe('damage', () => {
     );
     const again = await reopenJournal(disk, { known: [knownOf(run, 1)] });
     expect([textOf(only(again)), only(again).seal]).toEqual(['open 1=one', undefined]);
-    expect(again.notices).toHaveLength(1);
+    expect(again.cuts).toHaveLength(1);
   });
 
   test('[R8] a later header’s durable number proves a missing record durable', async () => {
@@ -378,7 +403,7 @@ describe('damage', () => {
     const file = disk.open(segmentPath(1, 1), 'write', 'TEST:JOURNAL');
     file.write([header], offsetOf(run, 1) + 128, 'TEST:JOURNAL');
     const again = await reopenJournal(disk);
-    expect([textOf(only(again)), again.notices.length]).toEqual(['open 1=one', 1]);
+    expect([textOf(only(again)), again.cuts.length]).toEqual(['open 1=one', 1]);
   });
 });
 
@@ -429,7 +454,7 @@ describe('crashes around new segments', () => {
     disk.truncate(segmentPath(1, 1), 96);
     const again = await reopenJournal(disk);
     expect([again.runs.length, fileNames(disk)]).toEqual([0, '']);
-    expect(again.notices).toHaveLength(1);
+    expect(again.cuts).toHaveLength(1);
     const run = again.startRun(openRecord({ id: epochId(5) }));
     write(again, run, 'one');
     await again.sync();

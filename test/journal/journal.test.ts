@@ -82,7 +82,7 @@ describe('appending and reopening', () => {
     const survivor = disk.survivors('keep', 0);
     const looked = await reopenJournal(survivor, { readOnly: true });
     expect(looked.runs[0] && numbersFrom(looked.runs[0], 1)).toEqual(range(1, run.durable));
-    expect(looked.notices).toHaveLength(1);
+    expect(looked.cuts).toHaveLength(1);
     await looked.close();
     expect(survivor.operations).toBe(0);
   });

@@ -178,7 +178,7 @@ describe('--detach', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
-  test('[R6] B comes back, A out of reach: what C has is served, what it was owed not', async () => {
+  test('[R6] B comes back, A is away: what C has is served, what it was owed is not', async () => {
     const { sites } = await ready();
     await sites.write(A, write(0, 100, 50, 20)); // C lacks that, and so its block
     await sites.migrate(true);
@@ -257,7 +257,7 @@ describe('an abort before the switch', () => {
     expect(await sites.differs('/nagoya')).toBeUndefined();
   });
 
-  test('[R4] once B has written: refused from either end; a repeated seal is the same', async () => {
+  test('[R4] once B has written: refused from both ends; a repeated seal is the same', async () => {
     const { sites, a, b } = await ready();
     await sites.migrate(true);
     const { id, mode, copy, source, target, secondary, handover } =

@@ -2,11 +2,17 @@
 import { describe, expect, test } from '@jest/globals';
 import { submitAndWait } from '../../src/device/device.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
+import { CURSOR_SLOT_BYTES, chooseCursorSlot } from '../../src/format/cursors.ts';
 import { KIB } from '../../src/base/limits.ts';
 import { TINY_JOURNAL, difference, peekAll, write } from '../support/image-sets.ts';
 import { A, B, C, REPLICATE, Sites, performOn } from '../support/sites.ts';
 
 const WAIT = { timeoutMs: 1000 } as const;
+
+function cursorSlots(sites: Sites, path: string): [Uint8Array, Uint8Array] {
+  const bytes = sites.machine(A).disk.readFile(path);
+  return [bytes.subarray(0, CURSOR_SLOT_BYTES), bytes.subarray(CURSOR_SLOT_BYTES)];
+}
 
 describe('a pair', () => {
   test('is made once; made again it is the same, and nothing has changed', async () => {
@@ -388,6 +394,51 @@ describe('[R8] verify', () => {
     const found = await sites.drive(a.verify());
     expect(found.ok).toBe(false);
     expect(found.findings.map(({ problem }) => problem).join()).toMatch(/offset \d+: record \d/);
+  });
+
+  test('a bad cursor slot is a finding in a set closed in order, else a notice', async () => {
+    for (const closes of [true, false]) {
+      const sites = new Sites();
+      await sites.create(A);
+      await sites.write(A, write(0, 0, 100, 1));
+      await sites.flush(A);
+      if (closes) await sites.close(A);
+      else await sites.crash(A, 'lose');
+      const path = `${A}/cursors`;
+      const newest = chooseCursorSlot(path, ...cursorSlots(sites, path)).generation;
+      const offset = (newest % 2) * CURSOR_SLOT_BYTES;
+      sites.machine(A).disk.flipBit(path, offset + 40, 1);
+      const node = await sites.open(A);
+      expect(node.status().notices).toEqual([expect.stringContaining(`at offset ${offset}`)]);
+      const { findings } = await sites.drive(node.verify());
+      expect(findings).toMatchObject(closes ? [{ file: path, offset }] : []);
+      // Opening and closing have written both slots: nothing is left to find.
+      await sites.close(A);
+      const again = await sites.drive((await sites.open(A)).verify());
+      expect(again).toMatchObject({ set: 'tokyo', ok: true, findings: [] });
+      expect(await sites.differs(A)).toBeUndefined();
+    }
+  });
+
+  test('checks every segment, set.json, cursors and sizes while the set is open', async () => {
+    const sites = new Sites({ journal: TINY_JOURNAL });
+    const { a } = await sites.paired();
+    await sites.close(C);
+    await sites.write(A, write(0, 0, 11_000, 1), write(1, 0, 11_000, 2), write(0, 0, 11_000, 3));
+    await sites.flush(A);
+    const { disk } = sites.machine(A);
+    const segments = disk.list(`${A}/journal`, 'TEST:LIST').filter((name) => /^\d/.test(name));
+    expect(segments.length).toBeGreaterThan(2);
+    const damaged = segments.slice(0, 2).map((name) => `${A}/journal/${name}`);
+    for (const [index, path] of damaged.entries()) disk.flipBit(path, [4000, 60][index] ?? 0, 2);
+    disk.flipBit(`${A}/set.json`, 30, 2);
+    disk.flipBit(`${A}/cursors`, 90, 2);
+    const { findings } = await sites.drive(a.verify());
+    expect(findings.map(({ file }) => file)).toEqual([
+      `${A}/set.json`,
+      `${A}/cursors`,
+      ...damaged.toReversed(),
+    ]);
   });
 
   test('says nothing against hosts that write meanwhile', async () => {

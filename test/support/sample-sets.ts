@@ -5,13 +5,17 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { RcopyError } from '../../src/base/errors.ts';
 import { dumpRow } from '../../src/cli/dump-view.ts';
 import { plainPaint } from '../../src/cli/paint.ts';
 import { inspectFile } from '../../src/control/inspect-file.ts';
-import { inspectJournal, inspectSet } from '../../src/control/inspect.ts';
+import { inspectJournal } from '../../src/control/inspect-journal.ts';
+import { inspectSet } from '../../src/control/inspect.ts';
 import { submitAndWait } from '../../src/device/device.ts';
+import type { VolumeEntry } from '../../src/format/set-file.ts';
 import { makeSetFolder, setPaths } from '../../src/imageset/set-folder.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
+import type { SimulatedDisk } from '../sim/disk.ts';
 import { StoryWorld } from '../story/world.ts';
 import { SMALL_JOURNAL } from './image-sets.ts';
 
@@ -62,23 +66,36 @@ async function write(world: StoryWorld, set: string, offset: number, text: strin
 
 /** The files of a sample set, by their path in the set's folder. */
 export function sampleFiles(world: StoryWorld, set: string): Map<string, Uint8Array> {
-  const { disk } = world;
-  const folder = `/${set}`;
+  return filesIn(world.disk, `/${set}`, VOLUMES);
+}
+
+/** The files of a set on a simulated disk that are worth keeping. */
+export function filesIn(
+  disk: SimulatedDisk,
+  folder: string,
+  volumes: readonly VolumeEntry[],
+): Map<string, Uint8Array> {
   const journal = setPaths.journal(folder);
   const names = disk.list(journal, 'TEST:LIST').filter((name) => !name.startsWith('spare'));
   const paths = [
     'set.json',
     'cursors',
     ...names.map((name) => `journal/${name}`),
-    ...VOLUMES.map(({ name }) => `volumes/${name}.img`),
+    ...volumes.map(({ name }) => `volumes/${name}.img`),
   ];
   return new Map(paths.map((path) => [path, disk.readFile(`${folder}/${path}`)]));
 }
 
 /** What inspection says of a sample: the golden text beside it. */
 export function describeSample(set: string): unknown {
-  const folder = join(SAMPLES, set);
-  const { cursors, images, notices } = inspectSet(nodeEnvironment, folder);
+  return describeFolder(join(SAMPLES, set));
+}
+
+/** What inspection says of a set in a folder of the real machine. */
+export function describeFolder(folder: string): unknown {
+  const said = attempt(() => inspectSet(nodeEnvironment, folder));
+  if (said instanceof RcopyError) return { refused: said.code, message: said.message };
+  const { cursors, images, notices } = said;
   const records = [...inspectJournal(nodeEnvironment, folder, { from: 0, limit: 100 })].map(
     ({ epoch, sequence, kind, offset, length, chain, fileOffset, note }) =>
       `${epoch} ${sequence} ${kind} ${offset}+${length} ${chain} @${fileOffset} ${note}`.trim(),
@@ -94,9 +111,22 @@ export const DUMPS: ReadonlyMap<string, string> = new Map([
   ['osaka-segment.txt', 'osaka/journal/00000002-0000000000000005.rcj'],
 ]);
 
+function attempt<T>(action: () => T): T | RcopyError {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof RcopyError) return error;
+    throw error;
+  }
+}
+
 /** The dump of a kept file, as `rcopy inspect file` prints it. */
 export function dumpSample(file: string): string {
-  return inspectFile(nodeEnvironment, join(SAMPLES, file), 0, ({ lines }) =>
+  return dumpFile(join(SAMPLES, file));
+}
+
+export function dumpFile(path: string): string {
+  return inspectFile(nodeEnvironment, path, 0, ({ lines }) =>
     Array.from(lines, (line) => `${dumpRow(line, plainPaint)}\n`).join(''),
   );
 }

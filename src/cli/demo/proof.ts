@@ -144,7 +144,7 @@ function copyProof({ answers, copies }: Evidence): Proof {
 }
 
 function writerProof({ sealed, sets }: Evidence): Proof {
-  const ok = sealed.code === 'E_SEALED' && sets.a.set.role === 'retired';
+  const ok = sealed.code === 'E_SEALED' && sets.a.set?.role === 'retired';
   return {
     name: 'one-writer',
     ok,
