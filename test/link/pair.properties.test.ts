@@ -35,7 +35,7 @@ const strikes: fc.Arbitrary<Strike> = fc.oneof(
     at: fc.constantFrom<Site>('A', 'C'),
     bytes: fc.oneof(fc.nat(2000), fc.nat(70_000)),
   }),
-  fc.record({ is: exactly('crash'), afterMs: fc.nat(30), ...crash }),
+  fc.record({ is: exactly('crash'), afterMs: fc.nat(40), ...crash }),
 );
 
 const steps: fc.Arbitrary<PairStep> = fc.oneof(
@@ -68,7 +68,7 @@ describe('a pair', () => {
         for (const step of list) await life.step(step);
         await life.end();
       }),
-      cases(40),
+      cases(60),
     );
   });
 });

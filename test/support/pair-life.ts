@@ -2,7 +2,7 @@
  * A primary A and its secondary C, beside a list of what hosts wrote at A: whatever befalls machines
  * and links, what C holds was A's content at one number.
  */
-import { isRcopyError } from '../../src/base/errors.ts';
+import { RcopyError, isRcopyError } from '../../src/base/errors.ts';
 import { submitAndWait } from '../../src/device/device.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
 import { ensureEpoch } from '../../src/imageset/succession.ts';
@@ -49,8 +49,10 @@ const FOLDERS = { A, C } as const;
 /** What a command may end with when something has struck. */
 const WEATHER = new Set(['E_UNREACHABLE', 'E_STOPPED', 'E_IO', 'ECRASHED']);
 
+const GONE = new RcopyError('E_STOPPED', 'the machine is gone');
+
 export class PairLife {
-  private readonly sites = new Sites({ journal: TINY_JOURNAL, syncMs: 1 });
+  private readonly sites = new Sites({ journal: TINY_JOURNAL, syncMs: 4 });
   private readonly model = new Model(TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes));
   private writes = 0;
 
@@ -148,7 +150,9 @@ export class PairLife {
       await sites.clock.pass(2);
       await this.write(meanwhile);
     }
-    const failure = await sites.drive(running);
+    // What a dead machine had under way ends in its own time, or never.
+    const died = strike.is === 'crash' && strike.site === 'A';
+    const failure = died ? GONE : await sites.drive(running);
     sites.wrap = undefined;
     await sites.clock.pass(50); // both ends hear of what struck
     const { code = '' } = (failure ?? { code: 'E_IO' }) as { code?: string };
