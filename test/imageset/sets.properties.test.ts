@@ -3,11 +3,9 @@ import { describe, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { KIB } from '../../src/base/limits.ts';
 import type { Survival } from '../sim/disk.ts';
-import { cases, plans } from '../support/properties.ts';
+import { cases, exactly, plans } from '../support/properties.ts';
 import { SetLife } from '../support/set-life.ts';
 import type { SetStep } from '../support/set-life.ts';
-
-const exactly = <const Name extends string>(name: Name) => fc.constant(name);
 
 const ranges = {
   volume: fc.nat(1),

@@ -9,15 +9,13 @@ import type { Survival } from '../sim/disk.ts';
 import { JournalLife } from '../support/journal-life.ts';
 import type { JournalStep } from '../support/journal-life.ts';
 import type { ModelRecord } from '../support/journal-model.ts';
-import { cases, plans } from '../support/properties.ts';
+import { cases, exactly, plans } from '../support/properties.ts';
 
 /** Of payloads; those that just fit a record's padding, and the longest, are chosen more often. */
 const lengths = fc.oneof(
   fc.integer({ min: 1, max: KIB }),
   fc.constantFrom(1, 32, 33, KIB - 1, KIB),
 );
-
-const exactly = <const Name extends string>(name: Name) => fc.constant(name);
 
 const steps: fc.Arbitrary<JournalStep> = fc.oneof(
   {

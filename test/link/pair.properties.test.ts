@@ -6,9 +6,7 @@ import type { Survival } from '../sim/disk.ts';
 import { TWO_VOLUMES } from '../support/image-sets.ts';
 import { PairLife } from '../support/pair-life.ts';
 import type { HostWrite, PairStep, Site, Strike } from '../support/pair-life.ts';
-import { cases, plans } from '../support/properties.ts';
-
-const exactly = <const Name extends string>(name: Name) => fc.constant(name);
+import { cases, exactly, plans } from '../support/properties.ts';
 
 const writes: fc.Arbitrary<HostWrite> = fc
   .record({

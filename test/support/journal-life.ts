@@ -12,6 +12,7 @@ import { SimulatedClock } from '../sim/clock.ts';
 import { SimulatedDisk } from '../sim/disk.ts';
 import type { Survival } from '../sim/disk.ts';
 import { assertAtLeast, assertSame } from './asserts.ts';
+import { driven } from './driven.ts';
 import { pattern } from './image-sets.ts';
 import { knownOf, openJournal, openRecord, reopenJournal, segmentPath } from './journal-bench.ts';
 import { JournalModel } from './journal-model.ts';
@@ -282,17 +283,6 @@ export class JournalLife {
     assertSame(this.readers[0]?.at, run.next);
     this.check();
   }
-}
-
-/** Waits for `work` while simulated time goes on. */
-async function driven<T>(clock: SimulatedClock, work: Promise<T>): Promise<T> {
-  let settled = false;
-  const done = () => {
-    settled = true;
-  };
-  work.then(done, done);
-  await clock.run(() => settled);
-  return work;
 }
 
 function assertThrows(action: () => unknown, code: string): void {

@@ -47,7 +47,10 @@ export type PairStep =
 const FOLDERS = { A, C } as const;
 
 /** What a command may end with when something has struck. */
-const WEATHER = new Set(['E_UNREACHABLE', 'E_STOPPED', 'E_IO', 'ECRASHED']);
+function isWeather(failure: Error): boolean {
+  const { code = '' } = failure as { code?: string };
+  return ['E_UNREACHABLE', 'E_STOPPED', 'E_IO', 'ECRASHED'].includes(code);
+}
 
 const GONE = new RcopyError('E_STOPPED', 'the machine is gone');
 
@@ -155,9 +158,8 @@ export class PairLife {
     const failure = died ? GONE : await sites.drive(running);
     sites.wrap = undefined;
     await sites.clock.pass(50); // both ends hear of what struck
-    const { code = '' } = (failure ?? { code: 'E_IO' }) as { code?: string };
-    if (failure !== undefined && (strike.is === 'nothing' || !WEATHER.has(code))) throw failure;
     if (failure === undefined) assertAtLeast((await this.set('C')).newest, asked);
+    else if (strike.is === 'nothing' || !isWeather(failure)) throw failure;
   }
 
   private async crash({ site, survival }: Crash): Promise<void> {
@@ -182,9 +184,9 @@ export class PairLife {
 }
 
 /** What it rejects with; undefined when it does not. */
-function failureOf(work: Promise<unknown>): Promise<unknown> {
+function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
   return work.then(
     () => undefined,
-    (error: unknown) => error,
+    (error: Error) => error,
   );
 }

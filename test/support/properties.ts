@@ -34,3 +34,6 @@ export function cases(count: number): Cases {
 export function plans<Step>(step: fc.Arbitrary<Step>, lengthMax: number): fc.Arbitrary<Step[]> {
   return fc.array(step, { maxLength: lengthMax, size: 'max' });
 }
+
+/** The name of a step, as its own type. */
+export const exactly = <const Name extends string>(name: Name) => fc.constant(name);

@@ -8,6 +8,7 @@ import { ensureEpoch } from '../../src/imageset/succession.ts';
 import type { Label } from '../../src/sys/files.ts';
 import type { Survival } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from './asserts.ts';
+import { driven } from './driven.ts';
 import {
   TINY_JOURNAL,
   TWO_VOLUMES,
@@ -71,7 +72,7 @@ export class SetLife {
 
   static async begin(): Promise<SetLife> {
     const world = slowWorld(2);
-    const set = await driven(world, newSet(world, { journal: TINY_JOURNAL }));
+    const set = await driven(world.clock, newSet(world, { journal: TINY_JOURNAL }));
     return new SetLife(world, set);
   }
 
@@ -118,7 +119,7 @@ export class SetLife {
         return clock.pass(step.ms);
       case 'drain':
         await this.settle();
-        await driven(this.world, this.set.drain());
+        await driven(this.world.clock, this.set.drain());
         return assertVolumes(this.images(), this.model.now);
       case 'reopen':
         return this.reopen();
@@ -158,7 +159,7 @@ export class SetLife {
     await this.settle();
     const change: Change = { kind: 'mark', name: `mark-${this.changes}` };
     const expected = this.model.apply(change);
-    assertSame(await driven(this.world, this.set.mark(change.name)), expected);
+    assertSame(await driven(this.world.clock, this.set.mark(change.name)), expected);
     this.answered = expected;
     this.flushed = expected;
   }
@@ -179,31 +180,27 @@ export class SetLife {
     done: (answer: Extract<Completion, { ok: true }>) => void,
   ): Promise<void> {
     const { set } = this;
-    const answer = new Promise<void>((resolve, reject) => {
-      set.volumes[volume]?.submit(request, (completion) => {
-        if (!completion.ok) return reject(completion.error);
-        try {
-          if (set === this.set) done(completion);
-          resolve();
-        } catch (error) {
-          reject(error as Error);
-        }
-      });
+    const completion = new Promise<Completion>((resolve) => {
+      set.volumes[volume]?.submit(request, resolve);
+    });
+    const answer = completion.then((ended) => {
+      if (!ended.ok) throw ended.error;
+      if (set === this.set) done(ended);
     });
     answer.catch(() => undefined);
     this.waiting.push(answer);
-    if (wait) await driven(this.world, answer);
+    if (wait) await driven(this.world.clock, answer);
   }
 
   private async settle(): Promise<void> {
-    await driven(this.world, Promise.all(this.waiting));
+    await driven(this.world.clock, Promise.all(this.waiting));
     this.waiting = [];
   }
 
   /** Closed in order, the raw images are the truth for the eye, and nothing is to be told. */
   private async reopen(): Promise<void> {
     await this.settle();
-    await driven(this.world, this.set.close());
+    await driven(this.world.clock, this.set.close());
     this.world.disk.hook = undefined;
     this.flushed = this.model.newest;
     assertVolumes(this.images(), this.model.now);
@@ -213,7 +210,7 @@ export class SetLife {
 
   private async restart({ survival, seed, again }: Loss): Promise<void> {
     // Everyone who waits is told, whatever it is that has ended.
-    await driven(this.world, Promise.allSettled(this.waiting));
+    await driven(this.world.clock, Promise.allSettled(this.waiting));
     this.loseTo(survival, seed);
     if (again > 0) {
       this.world.disk.crashAt(again - 1);
@@ -238,11 +235,11 @@ export class SetLife {
 
   /** Opens the set: it stands at the end of a request, at or behind what was promised. */
   private async open(): Promise<void> {
-    const set = await driven(this.world, openSet(this.world));
-    await driven(this.world, ensureEpoch(set));
+    const set = await driven(this.world.clock, openSet(this.world));
+    await driven(this.world.clock, ensureEpoch(set));
     const { newest } = set;
     assertAtLeast(newest, this.flushed);
-    assertVolumes(await driven(this.world, readAll(set)), this.model.after(newest));
+    assertVolumes(await driven(this.world.clock, readAll(set)), this.model.after(newest));
     this.set = set;
     this.waiting = [];
     this.model = this.model.from(newest);
@@ -259,15 +256,4 @@ function fitted({ volume, offset, length }: Range): Range {
   const size = TWO_VOLUMES[volume]?.sizeBytes ?? 0;
   const start = offset % size;
   return { volume, offset: start, length: Math.min(length, size - start) };
-}
-
-/** Waits for `work` while simulated time goes on. */
-async function driven<T>({ clock }: World, work: Promise<T>): Promise<T> {
-  let settled = false;
-  const done = () => {
-    settled = true;
-  };
-  work.then(done, done);
-  await clock.run(() => settled);
-  return work;
 }
