@@ -144,6 +144,24 @@ describe('a map file', () => {
     expect(lost.stamp.sequence).toBe(11);
   });
 
+  test('[R2] a head whose sync failed is written anew before what is below it goes', async () => {
+    const { disk, file } = await newMap();
+    let syncs = 0;
+    disk.hook = ({ label }) => {
+      syncs += label === 'MAP:SYNC' ? 1 : 0;
+      return syncs === 2 ? 'fail' : undefined; // that of the head, behind that of its pages
+    };
+    await expect(save(file, 8, 1, MAP_PAGE_BLOCKS + 1)).rejects.toMatchObject({ code: 'E_IO' });
+    let pagesWritten = false;
+    disk.hook = ({ label }) => {
+      if (label === 'MAP:PAGE') pagesWritten = true;
+      if (label === 'MAP:HEAD' && pagesWritten) disk.crash();
+    };
+    await expect(save(open(disk), 9, 2)).rejects.toMatchObject({ code: 'E_IO' });
+    expect(disk.crashed).toBe(true);
+    expect(bitsOf(open(disk.survivors('lose', 1)))).toEqual([1, MAP_PAGE_BLOCKS + 1]);
+  });
+
   test('[R2] torn anywhere it has the bits of the last save, or of the next', async () => {
     const { disk, file } = await newMap();
     await save(file, 8, 1, MAP_PAGE_BLOCKS + 2);

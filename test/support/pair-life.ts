@@ -1,6 +1,6 @@
 /**
- * A primary A and its secondary C, beside a list of what hosts wrote at A: whatever befalls machines
- * and links, what C holds was A's content at one number.
+ * A primary A and its secondary C, beside a list of what hosts wrote at A: whatever befalls links
+ * and machines, what C holds was A's content at one number.
  */
 import { RcopyError, isRcopyError } from '../../src/base/errors.ts';
 import { submitAndWait } from '../../src/device/device.ts';
