@@ -131,8 +131,8 @@ export class MapFile {
   }
 
   /**
-   * A save overwrites what the head before the newest one counts on. A process that was killed, or
-   * whose sync failed, may have left the newest one where a power loss takes it: it is written anew.
+   * A save overwrites what the head before the newest one counts on. A killed process, or one
+   * whose sync failed, may have left the newest one where a power loss takes it: written anew.
    */
   private async secureHead(): Promise<void> {
     if (this.headDurable) return;
