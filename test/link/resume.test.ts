@@ -178,7 +178,7 @@ const ROWS: Row[] = [
     'the copy goes on where it was',
     { copyDue: true, copyBase: BASE, acknowledged: 110 },
     peer([epoch(112)], { usable: false, copy: COPY }),
-    { kind: 'continue-copy', copy: COPY, from: 112 },
+    { kind: 'continue-copy', copy: COPY, from: 112, again: false },
   ],
   ...(['epoch', 'sequence', 'chain'] as const).map((field): Row => [
     `another copy is under way there: its base has another ${field}`,
