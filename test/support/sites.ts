@@ -238,6 +238,11 @@ export const MIGRATE = {
   detach: false,
 } as const;
 
+/** Every way to migrate. */
+export const WAYS = (['drain', 'handoff', 'bitmap'] as const).flatMap((mode) =>
+  (['post', 'pre'] as const).map((copy) => ({ mode, copy })),
+);
+
 export const REPLICATE = { timeoutMs: 60_000, maxRate: undefined } as const;
 
 /** Does it to the set; resolves with the number in its answer. */
