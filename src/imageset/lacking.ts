@@ -185,6 +185,7 @@ async function fallBack(set: ImageSet, { state, reason }: FallBack): Promise<voi
   let lacking: Lacking = { lineage: [], sinceMs: null };
   if (secondary && !isWithoutJournal(pair)) {
     const isNew = !contents.dirty.inUse;
+    if (isNew) await set.drain(); // what is applied before does not come into the maps
     if (isNew) await createMaps(set, contents.dirty, set.applied);
     // A copy of everything that has not come to its end: what it has done is not known for sure.
     if (isNew && pair.state === 'copying') markAll(set);

@@ -256,6 +256,9 @@ export class Sender {
    */
   private async beginCopy(welcome: Welcome): Promise<void> {
     const { set, run, channel } = this.options;
+    if (set.contents.dirty.inUse) {
+      await new CopyRanges(set, { volume: 0, offset: 0, asOf: 0 }).gather();
+    }
     const letTrim = set.holdTrims();
     let base: ProvenPosition;
     try {

@@ -183,7 +183,7 @@ async function copyBehind(
   const letGo = replication.want();
   try {
     let owedFailure: Error | undefined;
-    owedBySource(options, migration, drain).catch((error: Error) => {
+    const owed = owedBySource(options, migration, drain).catch((error: Error) => {
       owedFailure = error;
       set.changed();
     });
@@ -210,6 +210,8 @@ async function copyBehind(
       await followed(); // then C can give what the source cannot
       await fetchAbsent(options, 'copying');
     }
+    // Whatever C does, the source is not needed any more once it has handed over all.
+    if (migration.mode === 'handoff') await owed;
     await followed();
     await finishMaps(set);
   } finally {
@@ -219,7 +221,7 @@ async function copyBehind(
 
 /** What the source still has to do for the secondary, by mode. */
 export async function owedBySource(
-  { set, peer }: Pick<TargetOptions, 'set' | 'peer'>,
+  { set, peer, replication }: Pick<TargetOptions, 'set' | 'peer' | 'replication'>,
   migration: Migration,
   drain: () => Promise<void>,
 ): Promise<void> {
@@ -228,11 +230,14 @@ export async function owedBySource(
     case 'drain':
       return drain();
     case 'handoff':
-      return pullRelay(set, (sequence) =>
-        peer(migration.source.address).ask('migration.records', {
-          migration: migrationCallOf(migration),
-          sequence,
-        }),
+      return pullRelay(
+        set,
+        (sequence) =>
+          peer(migration.source.address).ask('migration.records', {
+            migration: migrationCallOf(migration),
+            sequence,
+          }),
+        () => replication.failure,
       );
     case 'bitmap':
   }

@@ -238,7 +238,8 @@ export class Teller {
       const verified = await node.verify();
       if (!verified.ok) throw new Error(JSON.stringify(verified.findings));
       await compare(node, this.model.at(this.model.newest), 'the primary at the end');
-      if (node.set.file.maps.length > 0) throw new Error(`maps are left: ${node.set.file.maps}`);
+      if (node.set.file.maps.length > 0)
+        throw new Error(`maps are left: ${node.set.file.maps.join()}`);
     });
     // The raw images of sets that were closed in order are the truth for the eye.
     for (const folder of alone ? [this.primary] : [this.primary, secondary]) {
