@@ -432,7 +432,8 @@ export class ImageSet {
   private trimPoint(): [epoch: number, sequence: number] {
     const { appliedDurably: applied, secondary } = this;
     const { role, pair } = this.file;
-    if (this.trimsHeld > 0) return [0, 0];
+    // Behind a seal nothing needs room any more, and the successor may still ask for records.
+    if (this.trimsHeld > 0 || this.file.seal) return [0, 0];
     if (role !== 'primary' || !pair || !owesRecords(pair)) {
       return [applied.epoch, applied.sequence + 1];
     }

@@ -4,7 +4,7 @@ import type { HandoverEntry, SetFile } from '../format/set-file.ts';
 import { acceptHandover, becomeBlank, ensureRelay, finishMaps } from '../imageset/acceptance.ts';
 import type { BlockMap } from '../imageset/block-map.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import { blankMaps, createMaps, namesWith } from '../imageset/set-maps.ts';
+import { blankMaps, createMaps, forsakeMaps, namesWith } from '../imageset/set-maps.ts';
 import { seal } from '../imageset/succession.ts';
 import { Pacer } from '../link/pacer.ts';
 import type { Migration } from '../migration/machine.ts';
@@ -156,7 +156,7 @@ async function precopy(options: TargetOptions, migration: Migration): Promise<vo
         return { ...file, maps: namesWith(file, contents.presence) };
       });
     } catch (error) {
-      contents.presence.stop();
+      if (!set.failure) await forsakeMaps(set, contents.presence);
       throw error;
     }
   }

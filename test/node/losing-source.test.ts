@@ -52,35 +52,33 @@ class Loss {
     sites.away.add(A);
     await sites.clock.pass(1);
   }
+}
 
-  /** B is the primary, C follows it, and both hold what hosts were told is written. */
-  async provesWhole(): Promise<void> {
-    const { sites } = this;
-    await sites.write(B, write(1, 300, 5000, 77));
-    await sites.replicate(B);
-    for (const folder of [B, C])
-      expect([folder, await sites.differs(folder)]).toEqual([folder, undefined]);
-    const { set } = await sites.open(B);
-    expect(set.file.migration?.state).toBe('done');
-    expect(set.file.maps).toEqual([]);
-    await sites.closeAll();
-    expect(await sites.differs(B)).toBeUndefined();
-  }
+/** B is the primary, C follows it, and both hold what hosts were told is written. */
+async function expectWhole({ sites }: Loss): Promise<void> {
+  await sites.write(B, write(1, 300, 5000, 77));
+  await sites.replicate(B);
+  for (const folder of [B, C])
+    expect([folder, await sites.differs(folder)]).toEqual([folder, undefined]);
+  const { set } = await sites.open(B);
+  expect(set.file.migration?.state).toBe('done');
+  expect(set.file.maps).toEqual([]);
+  await sites.closeAll();
+  expect(await sites.differs(B)).toBeUndefined();
+}
 
-  /** C goes on alone with what it had restored; hosts can write to it. */
-  async provesTakeover(): Promise<void> {
-    const { sites } = this;
-    const c = await sites.open(C);
-    const answer = await sites.drive(c.takeOver({ force: true }));
-    expect(answer).toMatchObject({ forced: true, sequence: this.restored });
-    const kept = sites.model.after(this.restored);
-    expect(difference(await sites.contents(C), kept)).toBeUndefined();
-    const device = c.set.volumes[1] ?? missing();
-    const data = [Buffer.alloc(600, 9)];
-    const request = { kind: 'write', offset: 0, data, length: 600, fua: true } as const;
-    const written = await sites.drive(submitAndWait(device, request));
-    expect(written).toMatchObject({ ok: true, sequence: this.restored + 1 });
-  }
+/** C goes on alone with what it had restored; hosts can write to it. */
+async function expectTakeover({ sites, restored }: Loss): Promise<void> {
+  const c = await sites.open(C);
+  const answer = await sites.drive(c.takeOver({ force: true }));
+  expect(answer).toMatchObject({ forced: true, sequence: restored });
+  const kept = sites.model.after(restored);
+  expect(difference(await sites.contents(C), kept)).toBeUndefined();
+  const device = c.set.volumes[1] ?? missing();
+  const data = [Buffer.alloc(600, 9)];
+  const request = { kind: 'write', offset: 0, data, length: 600, fua: true } as const;
+  const written = await sites.drive(submitAndWait(device, request));
+  expect(written).toMatchObject({ ok: true, sequence: restored + 1 });
 }
 
 const name = ({ mode, copy }: Way) => `${mode}, ${copy}-copy`;
@@ -99,7 +97,7 @@ describe('before the switch', () => {
       const refused = b.resumeMigration({ maxRate: undefined, sourceLost });
       expect((await loss.sites.refusal(refused)).code).toMatch(/E_UNREACHABLE|E_STATE/);
     }
-    await loss.provesTakeover();
+    await expectTakeover(loss);
   });
 });
 
@@ -122,7 +120,7 @@ describe('sealed, and B has not accepted', () => {
       code: 'E_STATE',
       hint: expect.stringMatching(/takeover \/kyoto/),
     });
-    await loss.provesTakeover();
+    await expectTakeover(loss);
   });
 });
 
@@ -145,16 +143,16 @@ describe('switched, C lacks what only A had', () => {
     expect(refused.code).toBe('E_STATE');
     expect(refused.message).toMatch(/3 blocks that kyoto lacks were only there/);
     expect(refused.hint).toMatch(/takeover \/kyoto --force.*lost/);
-    await loss.provesTakeover();
+    await expectTakeover(loss);
   });
 
-  test.each(ahead)('%s: B has the blocks from before the switch, and goes on', async (_, way) => {
+  test.each(ahead)('%s: B has the blocks from before the switch: it goes on', async (_, way) => {
     const loss = new Loss(way);
     const b = await loss.switched();
     await loss.sites.write(B, write(1, 0, 700, 5));
     await loss.lose();
     await loss.sites.drive(b.resumeMigration({ maxRate: undefined, sourceLost: true }));
-    await loss.provesWhole();
+    await expectWhole(loss);
   });
 });
 
@@ -172,7 +170,7 @@ describe('switched, C lacks numbers, B has their blocks', () => {
     const again = await sites.open(B);
     await sites.drive(again.resumeMigration({ maxRate: undefined, sourceLost: true }));
     expect(again.set.file.migration).toMatchObject({ mode: 'bitmap', sourceLost: true });
-    await loss.provesWhole();
+    await expectWhole(loss);
   });
 });
 
@@ -187,7 +185,7 @@ describe('switched, C has everything up to N - 1', () => {
     await sites.write(B, write(0, 25_000, 30, 7));
     await loss.lose();
     await sites.drive(b.resumeMigration({ maxRate: undefined }));
-    await loss.provesWhole();
+    await expectWhole(loss);
   });
 });
 
@@ -208,7 +206,7 @@ describe('B has all blocks, and A owes nothing', () => {
       await loss.lose();
       sites.away.delete(C);
       await sites.drive(b.resumeMigration({ maxRate: undefined }));
-      await loss.provesWhole();
+      await expectWhole(loss);
     },
   );
 });

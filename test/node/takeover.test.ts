@@ -65,7 +65,7 @@ describe('a planned takeover', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
-  test('[R6] cut after the seal: the same command ends it, also when A is gone then', async () => {
+  test('[R6] cut after the seal: the same command ends it, also when A is gone', async () => {
     const { sites, a, c } = await paired({ syncMs: 2 });
     await sites.write(A, write(1, 500, 9000, 2));
     const started = c.takeOver({ force: false });
@@ -102,7 +102,7 @@ describe('a planned takeover', () => {
 });
 
 describe('a forced takeover', () => {
-  test('[R1] goes on at what C has restored; the old primary is not followed any more', async () => {
+  test('[R1] goes on at what C has restored; the old primary is not followed then', async () => {
     const { sites, a, c } = await paired();
     const kept = sites.model.newest;
     await sites.write(A, write(0, 0, 9000, 2));

@@ -1,7 +1,7 @@
 /**
- * `npm run sweep -- [seeds] [plot] [every]`: every story (or one) with a crash at every file operation
- * (or every so many), in every way of surviving, and a cut at every message, both ways. Prints the
- * counts and the time; fails if any point does.
+ * `npm run sweep -- [seeds] [plot] [every]`: every story (or one) with a crash at every file
+ * operation (or every so many), in every way of surviving, and a cut at every message, both ways.
+ * Prints the counts and the time; fails if any point does.
  */
 import { PLOT_NAMES } from './story.ts';
 import type { Plot } from './story.ts';

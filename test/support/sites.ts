@@ -131,6 +131,7 @@ export class Sites {
     machine.node = undefined;
     for (const stream of machine.streams.splice(0)) stream.destroy(new Error('the power is gone'));
     // Nobody waits for what a dead machine had under way.
+    node?.set.fail(new Error('the power is gone'));
     node?.disconnect().catch(() => undefined);
     machine.disk = machine.disk.survivors(survival, this.seed);
     await this.clock.pass(0);
