@@ -226,11 +226,13 @@ export class Sender {
   }
 
   private async sendRange(copy: CopyRanges): Promise<boolean> {
+    const { set } = this.options;
     const range = await copy.next();
     this.counts.passedBytes = copy.passedBytes;
     if (!range) {
       this.copyEnded = true;
-      await this.send('copy-end', [encodeJson({ asOf: copy.asOf })], 0);
+      const marks = set.marks.filter(({ sequence }) => sequence <= copy.asOf);
+      await this.send('copy-end', [encodeJson({ asOf: copy.asOf, marks })], 0);
       return true;
     }
     this.counts.copiedBytes += range.dataBytes;

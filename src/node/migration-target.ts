@@ -76,6 +76,8 @@ export function targetPort(options: TargetOptions): TargetPort {
       before = await gather(options, migration, { which: 'owed', since: null });
     },
     async accept(migration) {
+      // Before hosts may come: their first request can be to a block that is not here.
+      set.contents.source = absentSource(set, migration, options.peer);
       if (set.file.role !== 'primary') {
         const since = before?.asOf ?? null;
         const owed = await gather(options, migration, { which: 'owed', since }, before?.maps);
@@ -85,7 +87,6 @@ export function targetPort(options: TargetOptions): TargetPort {
           : null;
         await acceptHandover(set, migration, { owed: owed.maps, changed: changed?.maps ?? null });
       } else await acceptHandover(set, migration, { owed: [], changed: null });
-      set.contents.source = absentSource(set, migration, options.peer);
       set.changed();
     },
     copy: (migration, drain) => copyBehind(options, migration, drain),

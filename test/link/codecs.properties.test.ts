@@ -1,4 +1,5 @@
 /** Everything that goes over a link: encoded, cut anywhere, put together, decoded; and flipped. */
+import { NAME_PATTERN } from '../../src/base/limits.ts';
 import { describe, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { RcopyError } from '../../src/base/errors.ts';
@@ -77,6 +78,7 @@ const json = (type: FrameType, values: fc.Arbitrary<unknown>) =>
     return { type, parts, says: JSON.parse(JSON.stringify(value)) };
   });
 
+const mark = fc.record({ name: fc.stringMatching(NAME_PATTERN), epoch: u64, sequence: u64 });
 const run = fc.record({
   epoch: u64,
   id: text,
@@ -220,7 +222,7 @@ const messages = fc.oneof(
   json('welcome', welcomes),
   json('acknowledgement', acknowledgements),
   json('request', fc.record({ id: u64, name: text, parameters: fc.jsonValue() })),
-  json('copy-end', fc.record({ asOf: u64 })),
+  json('copy-end', fc.record({ asOf: u64, marks: fc.array(mark, { maxLength: 3 }) })),
   { weight: 3, arbitrary: ranges },
   { weight: 3, arbitrary: records },
   responses,

@@ -81,6 +81,25 @@ describe('a pair that is split', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
+  test('marks come with the blocks: what was set before the pair, and meanwhile', async () => {
+    const sites = new Sites({ journal: TINY_JOURNAL });
+    const a = await sites.create(A);
+    await sites.write(A, write(0, 0, 500, 1), { kind: 'mark', name: 'before' });
+    const c = await sites.create(C);
+    await sites.drive(a.createPair({ secondary: C }));
+    await sites.replicate(A);
+    await sites.drive(a.splitPair());
+    await sites.write(A, { kind: 'mark', name: 'meanwhile' });
+    await writeMuch(sites);
+    await sites.drive(a.resyncPair());
+    expect((await replicated(sites, a)).sentRecords).toBe(0);
+    await sites.crash(C, 'lose');
+    const { set } = await sites.open(C);
+    expect(set.marks.map(({ name }) => name)).toEqual(['before', 'meanwhile']);
+    expect(set.marks).toEqual(a.set.marks);
+    expect(c.set.file.setId).toBe(set.file.setId);
+  });
+
   test('while the secondary is away, and after restarts of both', async () => {
     const { sites, a } = await paired();
     await sites.write(A, write(0, 2000, 30, 5));

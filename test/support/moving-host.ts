@@ -1,5 +1,5 @@
 /** A host that never stops writing while its volumes move from one set to another. */
-import { submitAndWait } from '../../src/device/device.ts';
+import { readDevice, submitAndWait } from '../../src/device/device.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { pattern } from './image-sets.ts';
 import type { Sites } from './sites.ts';
@@ -21,11 +21,32 @@ export class MovingHost {
     this.b = b;
   }
 
-  /** Goes on until it is stopped; then the last answer has come. */
+  /** Writes and reads until it is stopped; then the last answers have come. */
   async run(): Promise<void> {
+    await Promise.all([this.write(), this.read()]);
+  }
+
+  private async write(): Promise<void> {
     while (!this.stopped) {
       await this.writeOnce();
       await this.sites.clock.sleep(1 + (this.id % 3));
+    }
+  }
+
+  /** From the beginning of a volume on, as fast as answers come: also what is just being moved. */
+  private async read(): Promise<void> {
+    for (let turn = 0; !this.stopped; turn += 1) {
+      for (const node of [this.a, this.b]) await this.readFrom(node, turn % 2);
+      await this.sites.clock.sleep(1);
+    }
+  }
+
+  private async readFrom(node: StorageNode, volume: number): Promise<void> {
+    const device = node.set.volumes[volume];
+    try {
+      if (device) await readDevice(device, 0, 20_000);
+    } catch (error) {
+      if (!isRefusal(error)) this.wrong ??= `a read was refused: ${String(error)}`;
     }
   }
 
@@ -48,11 +69,15 @@ export class MovingHost {
         this.answered.push(node.set.file.name);
         return;
       } catch (error) {
-        // Only A refuses, and only since it is sealed; then B is asked until it takes over.
-        const { code } = error as { code?: string };
-        if (code !== 'E_SEALED' && code !== 'E_ROLE') throw error;
+        if (!isRefusal(error)) throw error;
       }
     }
     this.id -= 1;
   }
+}
+
+/** Only A refuses, and only since it is sealed; then B is asked until it takes over. */
+function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === 'E_SEALED' || code === 'E_ROLE';
 }
