@@ -98,11 +98,18 @@ async function save(set: ImageSet, migration: Migration): Promise<void> {
   const change = (current: SetFile): SetFile => {
     if (migration.state !== 'aborted') refuseAborted(current, migration);
     const pair = migration.state === 'aborted' ? null : current.pair;
-    return { ...current, role: roleIn(migration, current), pair, migration };
+    return { ...current, role: roleIn(migration, current), pair, migration: kept(migration) };
   };
   if (migration.state === 'aborted') await becomeBlank(set, change);
   else await set.identity.update(change);
   set.changed();
+}
+
+/** When all is done, what was handed over only to get there is not kept. */
+function kept(migration: Migration): Migration {
+  const { handover, state } = migration;
+  if (state !== 'done' || !handover) return migration;
+  return { ...migration, handover: { ...handover, relayHead: '', lineage: [], bases: [] } };
 }
 
 /** What was under way when a migration was aborted does not bring it back. */

@@ -5,6 +5,7 @@ import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { goOn } from '../imageset/lacking.ts';
+import { isWithoutJournal } from '../imageset/pair-states.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import type { Connector } from './connector.ts';
@@ -128,6 +129,19 @@ export class Replication {
    */
   private async run(maxRate: number | undefined): Promise<void> {
     const { set } = this.options;
+    for (;;) {
+      try {
+        return await this.sendAll(maxRate);
+      } catch (error) {
+        // A journal that became full meanwhile has left it to maps: these are sent at once.
+        const becameFull = isRcopyError(error, 'E_STATE') && set.file.pair?.state === 'suspended';
+        if (this.stopping || !becameFull) throw error;
+      }
+    }
+  }
+
+  private async sendAll(maxRate: number | undefined): Promise<void> {
+    const { set } = this.options;
     await readyToSend(set);
     for (let run = this.firstOwed(); run; run = this.runBehind(run)) {
       if (this.stopping) return;
@@ -147,6 +161,8 @@ export class Replication {
       channel.close();
       return;
     }
+    // What was full has the time to be sent now.
+    if (pair.state === 'suspended') await goOn(set);
     if (this.sender) this.done.push(this.sender.counts);
     const sender = new Sender({
       set,
@@ -172,7 +188,8 @@ export class Replication {
   private firstOwed(): Run | undefined {
     const { set } = this.options;
     const own = set.ownRun();
-    if (set.file.pair?.state === 'copying') return own;
+    const { pair } = set.file;
+    if (pair && (pair.state === 'copying' || isWithoutJournal(pair))) return own;
     const from = set.secondary?.durable.epoch ?? set.file.epoch;
     return set.journal.runs.find(({ epoch }) => epoch >= from && epoch <= set.file.epoch);
   }
@@ -193,7 +210,6 @@ async function readyToSend(set: ImageSet): Promise<void> {
       hint: 'end the old pair with `rcopy pair delete --local`, then make a new one',
     });
   }
-  if (pair.state === 'suspended') await goOn(set); // what was full has time to be sent now
   if (seal && migration?.mode === 'bitmap') {
     throw new RcopyError(
       'E_STATE',

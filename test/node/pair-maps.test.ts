@@ -238,6 +238,21 @@ describe('[R9] a full journal whose policy is the map', () => {
     expect(a.set.file.maps).toEqual([]);
   });
 
+  test('while it is sent to: the same command goes on with the blocks', async () => {
+    const { sites, a } = await full();
+    sites.away.delete(C);
+    await sites.write(A, write(0, 0, 9000, 5));
+    const states = new Set<string>();
+    a.set.onChange(() => void states.add(a.status().set.state));
+    const replicating = a.replicate({ ...REPLICATE, maxRate: 30_000 });
+    await sites.clock.pass(20);
+    await writeMuch(sites);
+    expect(await sites.drive(replicating)).toMatchObject({ copies: 0, state: 'paired' });
+    expect([...states]).toEqual(expect.arrayContaining(['suspended', 'copying', 'paired']));
+    await sites.replicate(A);
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+
   test('during the first copy: what was copied is not copied again', async () => {
     const sites = new Sites({ journal: TINY_JOURNAL, syncMs: 2 });
     const a = await sites.create(A);
