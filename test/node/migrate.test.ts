@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { submitAndWait } from '../../src/device/device.ts';
+import { remakeSetFolder } from '../../src/imageset/set-folder.ts';
 import type { MigrateRequest } from '../../src/node/requests.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { announce, buryMigration, sealAndHandOver } from '../../src/node/migration-source.ts';
@@ -289,6 +290,36 @@ describe('a migration is refused', () => {
 });
 
 describe('three moves in a row', () => {
+  test.each(WAYS.map(({ mode, copy }) => [mode, copy] as const))(
+    '%s, %s-copy: A to B and back to A, which begins a new life; one copy in all',
+    async (mode, copy) => {
+      const { sites, a, c } = await ready();
+      const move = async (from: string, to: string) => {
+        await sites.write(from, write(0, 700, 5000, 41), zeroes(1, 4099, 901));
+        const target = await sites.open(to);
+        const answer = await sites.drive(target.migrate({ ...MIGRATE, mode, copy, from }));
+        expect(answer.state).toBe('done');
+        await sites.write(to, write(1, 0, 5000, 31));
+        return answer;
+      };
+      await move(A, B);
+      const { setId } = a.set.file;
+      await sites.close(A);
+      await sites.drive(remakeSetFolder(sites.environment(A), A, 0));
+      const answer = await move(B, A);
+      expect(answer.epoch).toBe(3);
+      const again = await sites.open(A);
+      expect(again.set.file.setId).not.toBe(setId);
+      await sites.replicate(A);
+      for (const folder of [A, C]) expect(await sites.differs(folder)).toBeUndefined();
+      expect(c.set.newest).toBe(sites.model.newest);
+      expect((await sites.open(B)).set.file.role).toBe('retired');
+      const nodes = [a, again, await sites.open(B)];
+      const copies = nodes.reduce((sum, node) => sum + node.replication.counts.copiesBegun, 0);
+      expect(copies).toBe(1);
+    },
+  );
+
   test('A to B to D: the pair follows, one copy in all', async () => {
     const { sites, c } = await ready();
     await sites.migrate();
