@@ -111,14 +111,29 @@ export function chainInLineage(
   return at < 0 || text.length < CHAIN_DIGITS ? undefined : Number.parseInt(text, 16);
 }
 
-/** What was known before stays; epochs that it did not know come to it. */
-function joined(before: readonly LineageRun[], found: readonly LineageRun[]): LineageRun[] {
-  const known = new Set(before.map(({ epoch }) => epoch));
-  const sealed = new Set(found.flatMap(({ id, sealed: is }) => (is ? [id] : [])));
-  return [
-    ...before.map((run) => (sealed.has(run.id) ? { ...run, sealed: true } : run)),
-    ...found.filter(({ epoch }) => !known.has(epoch)),
-  ];
+/**
+ * What was known before stays, for the secondary may stand anywhere in it; what was found comes to
+ * it: where it goes on directly as one run, else as another of the same epoch. Bounded: of what
+ * comes last, less is kept.
+ */
+export function joined(before: readonly LineageRun[], found: readonly LineageRun[]): LineageRun[] {
+  const sealed = new Set([...before, ...found].flatMap(({ id, sealed: is }) => (is ? [id] : [])));
+  const runs: LineageRun[] = [];
+  for (const run of [...before, ...found]) {
+    const last = runs.at(-1);
+    const at = last ? (run.first - last.first) * CHAIN_DIGITS : -1;
+    if (last?.id === run.id && at >= 0 && at < last.chains.length) {
+      const longer = last.chains.slice(0, at) + run.chains;
+      runs[runs.length - 1] =
+        longer.length > last.chains.length ? { ...last, chains: longer } : last;
+    } else runs.push(run);
+  }
+  let room = CHAINS_LENGTH_MAX;
+  return runs.map((run) => {
+    const chains = run.chains.slice(0, Math.max(CHAIN_DIGITS, room));
+    room -= chains.length;
+    return { ...run, chains, sealed: sealed.has(run.id) };
+  });
 }
 
 /** Blocks that the secondary may lack, and what goes with them. */
@@ -144,24 +159,6 @@ export async function collectOwed(set: ImageSet, from: Position): Promise<Owed> 
     for (const [volume, map] of set.contents.dirty.all.entries()) maps[volume]?.addAll(map);
   }
   return { maps, asOf, lineage: joined(set.file.pair?.lineage ?? [], lineage), sinceMs };
-}
-
-/**
- * A lineage and what was read on from its end. Where that begins later, the journal has let go what
- * lies between: the secondary has it.
- */
-export function extended(
-  before: readonly LineageRun[],
-  found: readonly LineageRun[],
-): LineageRun[] {
-  const longer = before.map((run) => {
-    const more = found.find(({ epoch, id }) => epoch === run.epoch && id === run.id);
-    const last = run.first + run.chains.length / CHAIN_DIGITS - 1;
-    if (!more || more.first !== last) return more && more.first > last ? more : run;
-    const chains = run.chains + more.chains.slice(CHAIN_DIGITS);
-    return { ...run, sealed: more.sealed, chains: chains.slice(0, CHAINS_LENGTH_MAX) };
-  });
-  return joined(longer, found);
 }
 
 /** In which state a pair goes on without the journal, and why. */

@@ -49,6 +49,11 @@ export class VolumeMaps {
     return this.files.map(({ map }) => map);
   }
 
+  /** In use, and some block is not set. */
+  get isPartial(): boolean {
+    return this.files.some(({ map }) => !map.isFull);
+  }
+
   /** Bytes of the blocks that are set, in all volumes. */
   get setBytes(): number {
     return this.files.reduce((sum, { map }) => sum + map.count, 0) * MAP_BLOCK_BYTES;

@@ -22,7 +22,9 @@ export interface SenderView {
   chainBefore(sequence: number): number | undefined;
   /** The pair is being made, or made anew: a copy is due. */
   readonly copyDue: boolean;
-  /** Only the blocks of dirty maps are copied: the others must be proven to be there. */
+  /** The blocks of dirty maps are copied. */
+  readonly byMap: boolean;
+  /** Some blocks are not in them: these must be proven to be there. */
   readonly partial: boolean;
   /** The base of the copy that is under way, if one was begun. */
   readonly copyBase: ProvenPosition | null;
@@ -80,12 +82,12 @@ function copying(
   peer: Welcome,
   mine: ReceiverEpoch | undefined,
 ): ResumeDecision {
-  const { copyBase, partial } = sender;
+  const { copyBase, byMap, partial } = sender;
   const records = mine && inEpoch(sender, mine);
   // Usable, and all that it lacks is in the journal: no block has to be copied.
   if (peer.usable && records && isComplete(peer, sender.epoch)) {
-    if (copyBase && !partial) return records;
-    if (partial && records.kind === 'resume') return records;
+    if (copyBase && !byMap) return records;
+    if (byMap && records.kind === 'resume') return records;
   }
   const { copy } = peer;
   if (copy && copyBase && sameProven(copy.base, copyBase)) {

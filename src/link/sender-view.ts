@@ -1,8 +1,9 @@
 /** What a sender says of itself, and what it knows about the place where its secondary stands. */
 import { RcopyError } from '../base/errors.ts';
+import { comparePositions } from '../base/position.ts';
+import type { ProvenPosition } from '../base/position.ts';
 import { decodeOpen, decodeSealRecord, encodeRebase } from '../format/control-records.ts';
 import { encodeRecord } from '../format/record.ts';
-import type { ProvenPosition } from '../base/position.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { chainInLineage } from '../imageset/lacking.ts';
 import type { Run } from '../journal/run.ts';
@@ -84,7 +85,8 @@ export function senderView(set: ImageSet, run: Run): SenderView {
     firstKept: run.firstKept,
     chainBefore: (sequence) => chainBefore(run, sequence),
     copyDue: pair?.state === 'copying' && run.epoch === epoch,
-    partial: set.contents.dirty.inUse,
+    byMap: set.contents.dirty.inUse,
+    partial: set.contents.dirty.isPartial,
     copyBase: pair?.copyBase ?? null,
     formerBases: pair?.formerBases ?? [],
     isProven: (place) => isProven(set, place),
@@ -105,17 +107,23 @@ export function chainBefore(run: Run, sequence: number): number | undefined {
   }
 }
 
-/** Whether the record at which the secondary stands is one of this set's history (R5). */
+/**
+ * Whether the record at which the secondary stands is one of this set's history, and not one from
+ * before what the dirty maps tell of: such a secondary was rolled back (R5).
+ */
 function isProven({ journal, file }: ImageSet, place: ReceiverEpoch): boolean {
-  const run = journal.run(place.epoch);
-  if (run?.identity.id === place.id) {
-    if (place.sealed ? run.seal : chainBefore(run, place.next) === place.chain) return true;
+  const lineage = file.pair?.lineage ?? [];
+  const of = lineage.filter(({ epoch, id }) => epoch === place.epoch && id === place.id);
+  if (place.sealed && of.some(({ sealed }) => sealed)) return true;
+  if (of.some((known) => chainInLineage(known, place.next - 1) === place.chain)) return true;
+  const [oldest] = lineage;
+  const at = { epoch: place.epoch, sequence: place.next - 1 };
+  if (oldest && comparePositions(at, { epoch: oldest.epoch, sequence: oldest.first }) < 0) {
+    return false;
   }
-  const known = file.pair?.lineage.find(
-    ({ epoch, id }) => epoch === place.epoch && id === place.id,
-  );
-  if (!known) return false;
-  return place.sealed ? known.sealed : chainInLineage(known, place.next - 1) === place.chain;
+  const run = journal.run(place.epoch);
+  if (run?.identity.id !== place.id) return false;
+  return place.sealed ? run.seal !== undefined : chainBefore(run, place.next) === place.chain;
 }
 
 /** The record with which a copy begins at its secondary. */

@@ -5,7 +5,7 @@
 import type { LineageRun } from '../format/set-file.ts';
 import type { BlockMap } from '../imageset/block-map.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import { collectOwed, extended } from '../imageset/lacking.ts';
+import { collectOwed, joined } from '../imageset/lacking.ts';
 import { secondaryPlace } from './facts.ts';
 
 export interface OwedMaps {
@@ -44,7 +44,7 @@ export class OwedAccount {
       maps,
       fresh: { since: asOf, maps: found.maps },
       asOf: found.asOf,
-      lineage: extended(current.lineage, found.lineage),
+      lineage: joined(current.lineage, found.lineage),
       sinceMs: current.sinceMs ?? found.sinceMs,
     };
     return this.current;

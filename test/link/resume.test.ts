@@ -14,6 +14,7 @@ const SENDER: SenderView = {
   firstKept: 105,
   chainBefore: (sequence) => (sequence >= 105 && sequence <= 120 ? chainOf(sequence) : undefined),
   copyDue: false,
+  byMap: false,
   partial: false,
   copyBase: null,
   formerBases: [],
@@ -59,6 +60,7 @@ function peer(epochs: readonly ReceiverEpoch[], change: Partial<Welcome> = {}): 
 /** A copy of some blocks is due; whatever the peer says of its place is proven. */
 const BLOCKS: Partial<SenderView> = {
   copyDue: true,
+  byMap: true,
   partial: true,
   acknowledged: -1,
   isProven: () => true,

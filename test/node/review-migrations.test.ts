@@ -1,0 +1,234 @@
+/** Review: migrations; each title says what should hold. */
+import { describe, expect, test } from '@jest/globals';
+import { submitAndWait } from '../../src/device/device.ts';
+import { MIB } from '../../src/base/limits.ts';
+import type { MigrationCall } from '../../src/node/calls.ts';
+import { answerRead } from '../../src/node/block-reads.ts';
+import { trackChanges } from '../../src/node/migration-source.ts';
+import type { StorageNode } from '../../src/node/storage-node.ts';
+import { SMALL_JOURNAL, TINY_JOURNAL, pattern, write } from '../support/image-sets.ts';
+import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
+import type { SitesOptions } from '../support/sites.ts';
+
+async function ready(options: SitesOptions = {}) {
+  const sites = new Sites(options);
+  const nodes = await sites.paired();
+  await sites.write(
+    A,
+    write(0, 0, 12_000, 1),
+    write(0, 12_000, 12_000, 1),
+    write(1, 5000, 9000, 2),
+  );
+  await sites.replicate(A);
+  return { sites, ...nodes, b: await sites.create(B) };
+}
+
+async function writeMuch(sites: Sites, folder = A): Promise<void> {
+  for (let id = 10; id < 40; id += 1) {
+    await sites.write(folder, write(1, 4096, 4096 + (id % 3) * 1000, id));
+  }
+}
+
+async function keepByMap(sites: Sites, ...nodes: StorageNode[]): Promise<void> {
+  for (const { set } of nodes) {
+    await sites.drive(
+      set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull: 'map' } })),
+    );
+  }
+}
+
+function goAway(sites: Sites, folder = C): void {
+  sites.away.add(folder);
+  sites.cutLinks(folder);
+}
+
+function callOf(node: StorageNode): MigrationCall {
+  const { id, mode, copy, source, target, secondary } = node.set.file.migration ?? missing();
+  return { id, mode, copy, source, target, secondary };
+}
+
+function missing(): never {
+  throw new Error('something is missing');
+}
+
+function outcome(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'done',
+    (error: Error) => error.message,
+  );
+}
+
+describe('[R6] a bitmap migration goes on to its end', () => {
+  test('when the secondary lacks more records than a lineage keeps', async () => {
+    const journal = { ...SMALL_JOURNAL, segmentBytes: 1 * MIB, segmentsMax: 8 };
+    const { sites, a, b } = await ready({ journal });
+    const device = a.set.volumes[0] ?? missing();
+    const ends: Promise<unknown>[] = [];
+    for (let id = 0; id < 17_000; id += 1) {
+      const request = { kind: 'zeroes', offset: (id % 8) * 512, length: 512 } as const;
+      ends.push(submitAndWait(device, { ...request, fua: false, mayFree: false }));
+      if (id % 1000 === 999) await sites.drive(Promise.all(ends.splice(0)));
+    }
+    await sites.drive(Promise.all(ends));
+    await sites.drive(b.migrate({ ...MIGRATE, mode: 'bitmap', detach: true }));
+    const on = b.set.volumes[1] ?? missing();
+    const data = [pattern(7, 600)];
+    await sites.drive(
+      submitAndWait(on, { kind: 'write', offset: 0, length: 600, data, fua: true }),
+    );
+    expect(await sites.drive(outcome(b.resumeMigration({ maxRate: undefined })))).toBe('done');
+    await sites.replicate(B);
+    expect((await sites.drive(b.verifyAgainst(C))).equal).toBe(true);
+  }, 60_000);
+
+  test('when a resync had just come to its end, and the source had not heard of that', async () => {
+    const { sites, a, b, c } = await ready({ syncMs: 1, journal: TINY_JOURNAL });
+    await sites.drive(a.splitPair());
+    await writeMuch(sites);
+    await sites.drive(a.resyncPair());
+    const replicating = a.replicate(REPLICATE).catch(() => undefined);
+    await sites.clock.run(() => !c.set.usable);
+    await sites.clock.run(() => c.set.usable);
+    goAway(sites);
+    await sites.drive(replicating);
+    sites.away.delete(C);
+    await sites.drive(b.migrate({ ...MIGRATE, mode: 'bitmap', detach: true }));
+    await sites.write(B, write(0, 0, 600, 7));
+    expect(await sites.drive(outcome(b.resumeMigration({ maxRate: undefined })))).toBe('done');
+  });
+
+  test('when the secondary never had a copy, and the journal of the target was full meanwhile', async () => {
+    const sites = new Sites({ journal: TINY_JOURNAL });
+    const a = await sites.create(A);
+    await sites.write(A, write(0, 0, 12_000, 1), write(1, 0, 12_000, 2));
+    await sites.create(C);
+    await sites.drive(a.createPair({ secondary: C }));
+    const b = await sites.create(B);
+    await keepByMap(sites, b);
+    await sites.drive(b.migrate({ ...MIGRATE, mode: 'bitmap', detach: true }));
+    goAway(sites);
+    await writeMuch(sites, B);
+    sites.away.delete(C);
+    expect(await sites.drive(outcome(b.resumeMigration({ maxRate: undefined })))).toBe('done');
+    await sites.replicate(B);
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+});
+
+describe('[R9] the journal of the target falls back to maps while the source still owes', () => {
+  test.each(['drain', 'handoff', 'bitmap'] as const)(
+    '%s: replicate of the target brings the pair together',
+    async (mode) => {
+      const { sites, b } = await ready({ journal: TINY_JOURNAL });
+      await keepByMap(sites, b);
+      await sites.write(A, write(0, 100, 9000, 3));
+      await sites.drive(b.migrate({ ...MIGRATE, mode, detach: true }));
+      goAway(sites);
+      await writeMuch(sites, B);
+      sites.away.delete(C);
+      expect(await sites.drive(outcome(b.replicate(REPLICATE)))).toBe('done');
+      expect(await sites.differs(C)).toBeUndefined();
+      expect(await sites.drive(outcome(b.resumeMigration({ maxRate: undefined })))).toBe('done');
+      expect(await sites.differs(B)).toBeUndefined();
+    },
+  );
+});
+
+describe('the source', () => {
+  test('a read error at the source does not stop the target, which is the primary by now', async () => {
+    const { sites, b } = await ready();
+    await sites.migrate(true);
+    sites.machine(A).disk.hook = (operation) => {
+      if (operation.label !== 'IMAGE:READ') return;
+      throw Object.assign(new Error('EIO: a bad sector'), { code: 'EIO' });
+    };
+    await sites.write(B, write(0, 100, 50, 7)); // a part of a block that is not here
+    await sites.clock.pass(1000);
+    expect(b.set.failure).toBeUndefined();
+    expect(b.set.refusal('write')).toBeUndefined();
+  });
+
+  test('[R6] a read error at the source does not fail reads of what the secondary has', async () => {
+    const { sites, b } = await ready();
+    await sites.migrate(true);
+    await sites.write(B, write(1, 16_384, 4096, 7));
+    await sites.drive(b.replicate(REPLICATE)); // C has N - 1
+    sites.machine(A).disk.hook = (operation) => {
+      if (operation.label !== 'IMAGE:READ') return;
+      throw Object.assign(new Error('EIO: a bad sector'), { code: 'EIO' });
+    };
+    const device = b.set.volumes[0] ?? missing();
+    const answer = await sites.drive(
+      outcome(submitAndWait(device, { kind: 'read', offset: 0, length: 4096 })),
+    );
+    expect(answer).toBe('done');
+  });
+
+  test('[R7] asked twice to note what changes, it says yes only when the map is named durably', async () => {
+    const { sites, a, b } = await ready({ syncMs: 5 });
+    const started = b.migrate({ ...MIGRATE, copy: 'pre', detach: true, maxRate: 100 });
+    started.catch(() => undefined);
+    await sites.clock.run(() => a.set.contents.changed.inUse);
+    expect(a.set.file.maps).toEqual([]); // the first call is still under way
+    // The link was cut, and the target asks anew.
+    const call = callOf(b);
+    await sites.drive(trackChanges(a.set, call));
+    expect(a.set.file.maps).toEqual(['alpha.changed', 'beta.changed']);
+  });
+
+  test('[R1] a read ahead that was held up on an old link does not hide a later change', async () => {
+    const { sites, a, b } = await ready({ syncMs: 1 });
+    const started = b.migrate({ ...MIGRATE, copy: 'pre', detach: true, maxRate: 8000 });
+    started.catch(() => undefined);
+    // Block 0 was read by a target that was killed then; another process of it reads it anew.
+    await sites.clock.run(() => b.set.contents.present(0)?.has(0) === true);
+    const { id } = callOf(b);
+    await sites.write(A, write(0, 0, 4096, 9));
+    await sites.drive(a.set.drain());
+    // The first process's request, which the network had kept, comes to A only now.
+    const from = { kind: 'serving', migrationId: id } as const;
+    await sites.drive(answerRead(a.set, { volume: 0, offset: 0, length: 4096, from }));
+    await sites.drive(started);
+    await sites.drive(b.resumeMigration({ maxRate: undefined }));
+    expect(await sites.differs(B)).toBeUndefined();
+  });
+});
+
+describe('commands beside a migration', () => {
+  test.each(['split', 'delete'] as const)(
+    'a pair %s that is refused does not bring the migration to a halt',
+    async (what) => {
+      const { sites, b } = await ready({ syncMs: 1 });
+      let ended: string | undefined;
+      outcome(b.migrate({ ...MIGRATE, maxRate: 5000 })).then(
+        (end) => (ended = end),
+        () => undefined,
+      );
+      await sites.clock.run(() => b.set.file.migration?.state === 'copying');
+      await sites.clock.pass(50);
+      const refused = await sites.refusal(what === 'split' ? b.splitPair() : b.deletePair());
+      expect(refused.code).toBe('E_STATE');
+      await sites.write(B, write(0, 30_000, 500, 7));
+      await sites.clock.pass(300_000, { simulatedMsMax: 300_000 });
+      expect(ended).toBe('done');
+    },
+  );
+
+  test('[R4] a pair that is split while a planned takeover catches up: one of both is refused', async () => {
+    const { sites, a, c } = await ready({ syncMs: 1 });
+    for (let id = 0; id < 4; id += 1) await sites.write(A, write(0, 0, 12_000, id));
+    let ended: string | undefined;
+    outcome(c.takeOver({ force: false })).then(
+      (end) => (ended = end),
+      () => undefined,
+    );
+    await sites.clock.run(() => a.replication.isUp);
+    await sites.clock.pass(1);
+    await sites.drive(outcome(a.splitPair()));
+    await sites.clock.pass(300_000, { simulatedMsMax: 300_000 });
+    const state = { ended, sealed: a.set.file.seal !== null, pair: a.set.file.pair?.state };
+    expect(state.ended).toBeDefined();
+    // Sealed, it has to be able to send what it owes.
+    expect(state).not.toMatchObject({ sealed: true, pair: 'split' });
+  });
+});

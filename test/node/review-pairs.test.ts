@@ -1,0 +1,232 @@
+/** Review: pairs that go on without the journal; each title says what should hold. */
+import { describe, expect, test } from '@jest/globals';
+import { fallBackToMap } from '../../src/imageset/lacking.ts';
+import { dropMaps } from '../../src/imageset/set-maps.ts';
+import { followingAgain } from '../../src/imageset/pair-states.ts';
+import type { StorageNode } from '../../src/node/storage-node.ts';
+import { TINY_JOURNAL, write } from '../support/image-sets.ts';
+import { A, C, REPLICATE, Sites } from '../support/sites.ts';
+import type { SitesOptions } from '../support/sites.ts';
+
+async function paired(options: SitesOptions = {}) {
+  const sites = new Sites({ journal: TINY_JOURNAL, ...options });
+  const nodes = await sites.paired();
+  await sites.write(A, write(0, 0, 12_000, 1), write(1, 0, 12_000, 2));
+  await sites.replicate(A);
+  return { sites, ...nodes };
+}
+
+async function writeMuch(sites: Sites, folder = A): Promise<void> {
+  for (let id = 10; id < 40; id += 1) {
+    await sites.write(folder, write(1, 4096, 4096 + (id % 3) * 1000, id));
+  }
+}
+
+async function keepByMap(sites: Sites, node: StorageNode): Promise<void> {
+  const { set } = node;
+  await sites.drive(
+    set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull: 'map' } })),
+  );
+}
+
+function goAway(sites: Sites): void {
+  sites.away.add(C);
+  sites.cutLinks(C);
+}
+
+describe('[R5] a resync by map', () => {
+  test('is refused to a secondary that was rolled back, also while the journal still has its place', async () => {
+    const { sites, a } = await paired();
+    await sites.close(C);
+    const old = sites.machine(C).disk.survivors('keep', 1);
+    await sites.open(C);
+    // In the first volume, acknowledged by C, and lost there later.
+    await sites.write(A, write(0, 20_000, 900, 3));
+    await sites.replicate(A);
+    await sites.drive(a.splitPair());
+    await sites.write(A, write(1, 0, 500, 4));
+    await sites.crash(C, 'lose');
+    sites.machine(C).disk = old;
+    await sites.open(C);
+    await sites.drive(a.resyncPair());
+    const ended = await sites.drive(
+      a.replicate(REPLICATE).then(
+        () => 'done',
+        (error: Error) => error.message,
+      ),
+    );
+    const differs = ended === 'done' ? await sites.differs(C) : undefined;
+    expect({ ended, differs }).toEqual({
+      ended: expect.stringMatching(/rolled back|not proven/),
+      differs: undefined,
+    });
+  });
+});
+
+describe('[R6] where the secondary stands is proven', () => {
+  test('after a copy by map whose end the primary did not hear, also when the pair is split again', async () => {
+    const { sites, a, c } = await paired({ syncMs: 1 });
+    await sites.drive(a.splitPair());
+    await writeMuch(sites);
+    await sites.drive(a.resyncPair());
+    const replicating = a.replicate(REPLICATE).catch(() => undefined);
+    await sites.clock.run(() => !c.set.usable);
+    await sites.clock.run(() => c.set.usable);
+    goAway(sites);
+    await sites.drive(replicating);
+    expect(a.set.file.pair?.state).toBe('copying');
+    expect(c.set.usable).toBe(true);
+    await sites.drive(a.splitPair());
+    await writeMuch(sites);
+    sites.away.delete(C);
+    await sites.drive(a.resyncPair());
+    await sites.drive(a.replicate(REPLICATE));
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+
+  test('a pair whose first copy was begun at the primary only can be split and resynced', async () => {
+    const sites = new Sites({ journal: TINY_JOURNAL, syncMs: 1 });
+    const a = await sites.create(A);
+    await sites.write(A, write(0, 0, 12_000, 1));
+    await sites.create(C);
+    await sites.drive(a.createPair({ secondary: C }));
+    const replicating = a.replicate(REPLICATE).catch(() => undefined);
+    await sites.clock.run(() => a.set.file.pair?.copyBase !== null);
+    goAway(sites);
+    await sites.drive(replicating);
+    await sites.drive(a.splitPair());
+    await writeMuch(sites);
+    sites.away.delete(C);
+    await sites.drive(a.resyncPair());
+    await sites.drive(a.replicate(REPLICATE));
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+
+  test('what a first copy has brought is not copied again after the journal was full', async () => {
+    const sites = new Sites({ journal: TINY_JOURNAL, syncMs: 1 });
+    const a = await sites.create(A);
+    for (let at = 0; at < 40_000; at += 8000) await sites.write(A, write(0, at, 8000, at));
+    await sites.write(A, write(1, 0, 12_000, 2));
+    await keepByMap(sites, a);
+    const c = await sites.create(C);
+    await sites.drive(a.createPair({ secondary: C }));
+    const replicating = a.replicate({ ...REPLICATE, maxRate: 20_000 }).catch(() => undefined);
+    await sites.clock.run(() => (c.set.copyReceived?.volume ?? 0) === 1, {
+      simulatedMsMax: 60_000,
+    });
+    goAway(sites);
+    await sites.drive(replicating);
+    await sites.crash(C, 'keep');
+    await writeMuch(sites);
+    expect(a.set.file.pair?.state).toBe('suspended');
+    await sites.open(C);
+    sites.away.delete(C);
+    const answer = await sites.drive(a.replicate(REPLICATE));
+    expect(await sites.differs(C)).toBeUndefined();
+    // The first volume was there already and did not change: only the second one is left.
+    expect(answer.copiedBytes).toBeLessThanOrEqual(20 * 1024);
+  });
+});
+
+describe('two changes of a pair at the same time', () => {
+  test('[R7] a copy that ends while the journal falls back to maps does not take them away', async () => {
+    const { sites, a } = await paired({ syncMs: 2 });
+    await sites.drive(a.splitPair());
+    await sites.write(A, write(0, 0, 500, 3));
+    await sites.drive(a.resyncPair());
+    const { set } = a;
+    // The journal is full, and in this moment the sender hears that the secondary is usable.
+    const falls = fallBackToMap(set, { state: 'suspended', reason: 'the journal was full' });
+    const ends = dropMaps(set, set.contents.dirty, (file) => ({
+      ...file,
+      pair: file.pair && followingAgain(file.pair),
+    }));
+    await sites.drive(Promise.all([falls, ends]));
+    const { pair, maps } = set.file;
+    const consistent = pair?.state === 'paired' ? maps.length === 0 : maps.length === 2;
+    expect({ state: pair?.state, maps, consistent }).toMatchObject({ consistent: true });
+  });
+
+  test('[R7] a resync of a pair that was suspended while its slow link is up is not taken for done', async () => {
+    const { sites, a } = await paired({ syncMs: 1 });
+    await keepByMap(sites, a);
+    // The words of C take a while to come.
+    sites.wrap = (ends) => {
+      const [, far] = ends;
+      ends[1] = {
+        peer: far.peer,
+        listen: (listener) => far.listen(listener),
+        pause: () => far.pause(),
+        resume: () => far.resume(),
+        end: () => far.end(),
+        destroy: (error) => far.destroy(error),
+        write: (parts) => {
+          const kept = parts.map((part) => Buffer.from(part));
+          sites.clock.after(2000, () => void far.write(kept));
+          return true;
+        },
+      };
+    };
+    a.replication.want(2000);
+    await sites.clock.pass(4000);
+    await sites.write(A, write(0, 0, 500, 1));
+    await sites.clock.pass(1600);
+    await writeMuch(sites);
+    expect(a.set.file.pair?.state).toBe('suspended');
+    await writeMuch(sites);
+    await sites.drive(a.resyncPair());
+    await sites.clock.pass(100_000, { simulatedMsMax: 100_000 });
+    sites.wrap = undefined;
+    await sites.drive(a.replicate(REPLICATE));
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+
+  test('[R9] a replicate that is under way ends when the pair is split', async () => {
+    const { sites, a } = await paired({ syncMs: 1 });
+    await sites.write(A, write(0, 0, 12_000, 3), write(0, 0, 12_000, 4));
+    let ended: string | undefined;
+    a.replicate({ timeoutMs: undefined, maxRate: 2000 }).then(
+      () => (ended = 'done'),
+      (error: Error) => (ended = error.message),
+    );
+    await sites.clock.pass(20);
+    await sites.drive(a.splitPair());
+    await sites.clock.pass(60_000);
+    expect(ended).toMatch(/split/);
+  });
+});
+
+describe('[R10] status', () => {
+  test('a pair split in the midst of its first copy is not said to be usable', async () => {
+    const sites = new Sites({ syncMs: 1 });
+    const a = await sites.create(A);
+    await sites.write(A, write(0, 0, 30_000, 1));
+    const c = await sites.create(C);
+    await sites.drive(a.createPair({ secondary: C }));
+    const replicating = a.replicate({ ...REPLICATE, maxRate: 5000 }).catch(() => undefined);
+    await sites.clock.run(() => c.set.copy !== null);
+    goAway(sites);
+    await sites.drive(replicating);
+    await sites.drive(a.splitPair());
+    expect(c.set.usable).toBe(false);
+    expect(a.status().pair?.usable).not.toBe(true);
+  });
+
+  test('a pair that is split is not called healthy', async () => {
+    const { sites, a } = await paired();
+    await sites.drive(a.splitPair());
+    expect(a.status().health.healthy).toBe(false);
+  });
+
+  test('the lag of a split pair counts what the journal has let go, and its age', async () => {
+    const { sites, a } = await paired();
+    const before = sites.model.newest;
+    await sites.drive(a.splitPair());
+    await writeMuch(sites);
+    await sites.clock.pass(100_000);
+    await writeMuch(sites);
+    const { lag } = a.status().pair ?? {};
+    expect(lag?.entries).toBe(sites.model.newest - before);
+    expect(lag?.seconds).toBeGreaterThanOrEqual(100);
+  });
+});
