@@ -73,6 +73,7 @@ export function sealSequence(set: ImageSet, run: Run): number | undefined {
 
 export function senderView(set: ImageSet, run: Run): SenderView {
   const { pair, epoch } = set.file;
+  const { dirty } = set.contents;
   const acknowledged = set.secondary?.durable;
   const end = sealSequence(set, run);
   return {
@@ -84,7 +85,7 @@ export function senderView(set: ImageSet, run: Run): SenderView {
     firstKept: run.firstKept,
     chainBefore: (sequence) => chainBefore(run, sequence),
     copyDue: pair?.state === 'copying' && run.epoch === epoch,
-    partial: set.contents.dirty.inUse,
+    partial: dirty.inUse && !dirty.all.every(({ isFull }) => isFull),
     copyBase: pair?.copyBase ?? null,
     formerBases: pair?.formerBases ?? [],
     isProven: (place) => isProven(set, place),

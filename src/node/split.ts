@@ -86,8 +86,8 @@ function checkOperator(set: ImageSet): PairEntry {
     });
   }
   if (pair.state === 'takeover') {
-    throw new RcopyError('E_STATE', `${file.name} took over: its former primary follows no more`, {
-      hint: 'end the old pair with `rcopy pair delete --local`, then make a new one',
+    throw new RcopyError('E_STATE', `${file.name} took over: ${pair.peer.name} follows no more`, {
+      hint: `end the old pair: \`rcopy pair delete ${set.folder} --local\`, then make a new one`,
     });
   }
   if (file.migration && isUnderWay(file.migration)) {

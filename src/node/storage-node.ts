@@ -233,7 +233,7 @@ export class StorageNode {
 
   /** Throws when this set and a secondary that is not made yet could not become a pair. */
   checkPairWith(secondary: PartyFacts): void {
-    checkPair(this.set.file, secondary);
+    checkPair(this.set, secondary);
   }
 
   /** Whether this set could move to a target that is not made yet. */
