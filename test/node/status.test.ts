@@ -1,4 +1,4 @@
-/** [R10] What status says in the states that are not everyday: measured, or not said. */
+/** What status says in the states that are not everyday: measured, or not said (R10). */
 import { describe, expect, test } from '@jest/globals';
 import type { Lag, StatusAnswer } from '../../src/node/answers.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
