@@ -40,6 +40,16 @@ export default class Demo extends SetCommand {
       min: 1,
       max: SECONDS_MAX,
     }),
+    mode: Flags.option({
+      description: 'how kyoto gets what tokyo still owes it: see `rcopy migrate --help`',
+      options: ['drain', 'handoff', 'bitmap'] as const,
+      default: 'drain' as const,
+    })(),
+    copy: Flags.option({
+      description: 'when osaka gets the contents: after the switch, or before it',
+      options: ['post', 'pre'] as const,
+      default: 'post' as const,
+    })(),
   };
 
   async run(): Promise<DemoAnswer> {
@@ -51,6 +61,8 @@ export default class Demo extends SetCommand {
       environment: nodeEnvironment,
       keep: flags.keep,
       seconds: flags.seconds,
+      mode: flags.mode,
+      copy: flags.copy,
       witnessProgram: join(this.config.root, 'bin', 'witness.js'),
       run: runProgram,
       withSite: (action) => this.withSite(flags['lock-wait'], action),

@@ -7,11 +7,14 @@ import type { FileHandle, FileSystem } from '../sys/files.ts';
 export class CursorsStore {
   private readonly handle: FileHandle;
   private generation: number;
+  /** What the file was opened with: it reads, but is not known to be durable. */
+  private found: Cursors | undefined;
   private last: Promise<void> = Promise.resolve();
 
-  private constructor(handle: FileHandle, generation: number) {
+  private constructor(handle: FileHandle, generation: number, found?: Cursors) {
     this.handle = handle;
     this.generation = generation;
+    this.found = found;
   }
 
   /** Makes the file with both its slots; durable when it resolves, but for its name. */
@@ -32,7 +35,7 @@ export class CursorsStore {
     try {
       const handle = files.open(path, 'write', 'CURSORS:OPEN');
       const file = readCursors(handle, path);
-      return { store: new CursorsStore(handle, file.generation), file };
+      return { store: new CursorsStore(handle, file.generation, file.cursors), file };
     } catch (error) {
       throw fileError('reading the cursors', path, error);
     }
@@ -54,13 +57,21 @@ export class CursorsStore {
 
   private async write(cursors: Cursors): Promise<void> {
     try {
+      // A killed process, or one whose sync failed, leaves a newest slot that a power loss takes:
+      // it is written anew before the other one, which may be all that is durable, is overwritten.
+      if (this.found) await this.writeSlot(this.found);
+      this.found = undefined;
       this.generation += 1;
-      const slot = encodeCursorSlot(this.generation, cursors);
-      this.handle.write([slot], (this.generation % 2) * CURSOR_SLOT_BYTES, 'CURSORS:WRITE');
-      await this.handle.sync('CURSORS:SYNC');
+      await this.writeSlot(cursors);
     } catch (error) {
       throw fileError('writing the cursors', this.handle.path, error);
     }
+  }
+
+  private async writeSlot(cursors: Cursors): Promise<void> {
+    const slot = encodeCursorSlot(this.generation, cursors);
+    this.handle.write([slot], (this.generation % 2) * CURSOR_SLOT_BYTES, 'CURSORS:WRITE');
+    await this.handle.sync('CURSORS:SYNC');
   }
 }
 

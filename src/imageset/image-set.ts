@@ -128,7 +128,7 @@ export class ImageSet {
       parts.contents.overlay,
       this.applied,
       OVERLAY_BYTES,
-      (mark) => this.noteMark(mark),
+      (mark) => this.learnMarks([mark]),
     );
     this.hosts = new HostPort({
       clock,
@@ -268,7 +268,7 @@ export class ImageSet {
     const payload = Buffer.from(name, 'utf8');
     if (!this.hosts.hasRoomForMark(payload)) await this.drain();
     const sequence = await this.hosts.mark(payload);
-    this.noteMark({ name, epoch: this.file.epoch, sequence });
+    this.learnMarks([{ name, epoch: this.file.epoch, sequence }]);
     return sequence;
   }
 
@@ -372,12 +372,13 @@ export class ImageSet {
     await this.saveCursors(true);
   }
 
-  /** Kept with the cursors; a start may pass the same mark again. */
-  private noteMark(mark: MarkCursor): void {
-    const known = this.marks.some(
-      ({ epoch, sequence }) => epoch === mark.epoch && sequence === mark.sequence,
-    );
-    if (!known) this.marks = [...this.marks, mark].slice(-MARKS_REMEMBERED);
+  /** Marks that come with a copy, or are passed. Kept with the cursors; some may be known. */
+  learnMarks(marks: readonly MarkCursor[]): void {
+    const isNew = (mark: MarkCursor) =>
+      !this.marks.some((known) => comparePositions(known, mark) === 0);
+    this.marks = [...this.marks, ...marks.filter(isNew)]
+      .sort(comparePositions)
+      .slice(-MARKS_REMEMBERED);
   }
 
   private writableRun(): Run | undefined {
@@ -432,7 +433,8 @@ export class ImageSet {
   private trimPoint(): [epoch: number, sequence: number] {
     const { appliedDurably: applied, secondary } = this;
     const { role, pair } = this.file;
-    if (this.trimsHeld > 0) return [0, 0];
+    // Behind a seal nothing needs room any more, and the successor may still ask for records.
+    if (this.trimsHeld > 0 || this.file.seal) return [0, 0];
     if (role !== 'primary' || !pair || !owesRecords(pair)) {
       return [applied.epoch, applied.sequence + 1];
     }

@@ -39,10 +39,12 @@ export async function readLacking(
     ({ epoch }) => epoch >= from.epoch && epoch <= set.file.epoch,
   );
   const letTrim = set.holdTrims();
+  let chainsMax = LINEAGE_RECORDS_MAX;
   try {
     for (const run of runs) {
       const behind = run.epoch === from.epoch ? from.sequence : run.identity.first - 1;
-      const read = await readRun(set, run, behind, mark);
+      const read = await readRun(set, run, { behind, chainsMax, mark });
+      chainsMax -= read.lineage.chains.length / CHAIN_DIGITS;
       lineage.push(read.lineage);
       sinceMs ??= read.sinceMs;
     }
@@ -52,11 +54,18 @@ export async function readLacking(
   return { lineage, sinceMs };
 }
 
+interface ReadRequest {
+  /** The number behind which records are read. */
+  readonly behind: number;
+  /** How many chain values are kept at most. */
+  readonly chainsMax: number;
+  readonly mark: (volume: number, start: number, end: number) => void;
+}
+
 async function readRun(
   set: ImageSet,
   run: Run,
-  behind: number,
-  mark: (volume: number, start: number, end: number) => void,
+  { behind, chainsMax, mark }: ReadRequest,
 ): Promise<{ lineage: LineageRun; sinceMs: number | null }> {
   const end = run.writtenEnd;
   const first = Math.min(Math.max(behind + 1, run.firstKept), run.next);
@@ -69,7 +78,7 @@ async function readRun(
     for (let record = reader.next(end); record; record = reader.next(end)) {
       const { kind, volume, offset, length, timeMs } = record.header;
       if (kind === 'write' || kind === 'zeroes') mark(volume, offset, offset + length);
-      if (kind !== 'seal' && chains.length < LINEAGE_RECORDS_MAX) {
+      if (kind !== 'seal' && chains.length < chainsMax) {
         chains.push(chainText(reader.chain));
       }
       sinceMs ??= timeMs;
@@ -185,6 +194,7 @@ async function fallBack(set: ImageSet, { state, reason }: FallBack): Promise<voi
   let lacking: Lacking = { lineage: [], sinceMs: null };
   if (secondary && !isWithoutJournal(pair)) {
     const isNew = !contents.dirty.inUse;
+    if (isNew) await set.drain(); // what is applied before does not come into the maps
     if (isNew) await createMaps(set, contents.dirty, set.applied);
     // A copy of everything that has not come to its end: what it has done is not known for sure.
     if (isNew && pair.state === 'copying') markAll(set);

@@ -35,6 +35,8 @@ export class MapFile {
   private last: Promise<void> = Promise.resolve();
   private saving = false;
   private closed = false;
+  /** The newest head is synced; not known of one that another process has left. */
+  private headDurable = false;
 
   private constructor(
     kind: MapKind,
@@ -72,6 +74,7 @@ export class MapFile {
       map.takeChanged();
       file.writeAllPages();
       await handle.sync('MAP:SYNC');
+      file.headDurable = true;
       return file;
     } catch (error) {
       throw fileError('making the map', path, error);
@@ -166,9 +169,10 @@ export class MapFile {
     if (this.closed) return;
     this.saving = true;
     try {
+      await this.secureHead();
       for (const [index, bytes] of pages) this.writePage(index + 1, bytes);
       if (pages.size > 0) await this.handle.sync('MAP:SYNC');
-      this.writeHead(stamp);
+      this.writeHead((this.generations[0] ?? 0) + 1, stamp);
       await this.handle.sync('MAP:SYNC');
       this.stamp = stamp;
     } catch (error) {
@@ -186,8 +190,18 @@ export class MapFile {
     this.generations[page] = generation;
   }
 
-  private writeHead(stamp: Position): void {
-    const generation = (this.generations[0] ?? 0) + 1;
+  /**
+   * A save overwrites what the head before the newest one counts on. A killed process, or one
+   * whose sync failed, may have left the newest one where a power loss takes it: written anew.
+   */
+  private async secureHead(): Promise<void> {
+    if (this.headDurable) return;
+    this.writeHead(this.generations[0] ?? 0, this.stamp);
+    await this.handle.sync('MAP:SYNC');
+    this.headDurable = true;
+  }
+
+  private writeHead(generation: number, stamp: Position): void {
     const head = { stamp, generations: pagesSum(this.generations) };
     const slot = encodeMapHead(this.kind, generation, this.map.blocks, head);
     this.handle.write([slot], mapSlotOffset(0, generation % 2), 'MAP:HEAD');

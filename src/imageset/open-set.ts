@@ -139,6 +139,7 @@ async function recover(set: ImageSet): Promise<void> {
     await becomeUsable(set);
   }
   await set.saveCursors();
+  set.trim(); // a crash may have come behind an applied number, before what it lets go was gone
 }
 
 function openImages(

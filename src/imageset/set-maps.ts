@@ -64,11 +64,24 @@ export async function dropMaps(
     return { ...changed, maps: namesWithout(changed, maps) };
   });
   maps.stop();
-  removeUnnamed(set.environment.files, set.folder, set.file);
-  await set.environment.files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
+  await removeFiles(set, maps);
 }
 
-/** Removes map files that set.json does not name: of a use that ended, or never began. */
+/** Gives up maps that were made, and that set.json did not come to name. */
+export async function forsakeMaps(set: ImageSet, maps: VolumeMaps): Promise<void> {
+  maps.stop();
+  await removeFiles(set, maps);
+}
+
+async function removeFiles(set: ImageSet, maps: VolumeMaps): Promise<void> {
+  const { files } = set.environment;
+  for (const name of maps.fileNames(set.file.volumes)) {
+    files.remove(setPaths.map(set.folder, name), 'MAP:REMOVE');
+  }
+  await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
+}
+
+/** At a start: removes map files that set.json does not name, of a use that never began. */
 export function removeUnnamed(files: FileSystem, folder: string, file: SetFile): void {
   for (const name of files.list(setPaths.maps(folder), 'MAP:LIST')) {
     if (!file.maps.includes(name)) files.remove(setPaths.map(folder, name), 'MAP:REMOVE');

@@ -39,13 +39,29 @@ export class CopyRanges {
     this.passedBytes = sizes.slice(0, from.volume).reduce((sum, size) => sum + size, from.offset);
   }
 
+  /**
+   * Sees to it that all that is going to be copied is here: a set that lacks blocks of its own must
+   * not make another one unusable before.
+   */
+  async gather(): Promise<void> {
+    const { contents, file } = this.set;
+    for (const [volume, { sizeBytes }] of file.volumes.entries()) {
+      for (let at = 0; at < sizeBytes;) {
+        const wanted = this.wantedFrom(volume, at, sizeBytes);
+        if (!wanted) break;
+        await contents.makePresent(volume, wanted.start, wanted.end);
+        at = wanted.end;
+      }
+    }
+  }
+
   /** Reads the next range; undefined when all have gone. */
   async next(): Promise<CopyRange | undefined> {
     const { set } = this;
     for (;;) {
       const volume = set.file.volumes[this.volume];
       if (!volume) return undefined;
-      const wanted = this.wantedFrom(this.offset, volume.sizeBytes);
+      const wanted = this.wantedFrom(this.volume, this.offset, volume.sizeBytes);
       if (wanted) return this.read(wanted.start, wanted.end);
       this.pass(volume.sizeBytes);
       this.volume += 1;
@@ -71,10 +87,11 @@ export class CopyRanges {
 
   /** The next stretch that has to be copied; undefined when there is none in this volume. */
   private wantedFrom(
+    volume: number,
     offset: number,
     sizeBytes: number,
   ): { readonly start: number; readonly end: number } | undefined {
-    const map = this.set.contents.dirty.of(this.volume);
+    const map = this.set.contents.dirty.of(volume);
     if (!map) return offset < sizeBytes ? { start: offset, end: sizeBytes } : undefined;
     const first = map.next(Math.floor(offset / MAP_BLOCK_BYTES), map.blocks, true);
     if (first >= map.blocks || offset >= sizeBytes) return undefined;

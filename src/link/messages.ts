@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { ByteReader, ByteWriter } from '../base/bytes.ts';
 import { RcopyError, isRcopyError, messageOf } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
+import { NAME_PATTERN } from '../base/limits.ts';
 
 const whole = z.number().check(z.int(), z.minimum(0));
 const provenPosition = z.strictObject({ epoch: whole, sequence: whole, chain: whole });
@@ -79,8 +80,17 @@ const acknowledgement = z.strictObject({
 
 const request = z.strictObject({ id: whole, name: z.string(), parameters: z.unknown() });
 
-/** All ranges of a copy have gone. */
-const copyEnd = z.strictObject({ asOf: whole });
+/** All ranges of a copy have gone. Marks that lie before its base come with it. */
+const copyEnd = z.strictObject({
+  asOf: whole,
+  marks: z.array(
+    z.strictObject({
+      name: z.string().check(z.regex(NAME_PATTERN)),
+      epoch: whole,
+      sequence: whole,
+    }),
+  ),
+});
 
 const stop = z.strictObject({
   code: z.string(),
@@ -93,6 +103,7 @@ export type SenderRun = z.infer<typeof senderRun>;
 export type Welcome = z.infer<typeof welcome>;
 export type ReceiverEpoch = z.infer<typeof receiverEpoch>;
 export type CopyProgress = z.infer<typeof copyProgress>;
+export type CopyEnd = z.infer<typeof copyEnd>;
 export type Acknowledgement = z.infer<typeof acknowledgement>;
 export type Request = z.infer<typeof request>;
 
@@ -102,7 +113,7 @@ export function encodeJson(value: unknown): Buffer {
 
 export const decodeHello = (body: Buffer): Hello => decode('hello', hello, body);
 export const decodeWelcome = (body: Buffer): Welcome => decode('welcome', welcome, body);
-export const decodeCopyEnd = (body: Buffer): { asOf: number } => decode('copy end', copyEnd, body);
+export const decodeCopyEnd = (body: Buffer): CopyEnd => decode('copy end', copyEnd, body);
 export const decodeRequest = (body: Buffer): Request => decode('request', request, body);
 export const decodeAcknowledgement = (body: Buffer): Acknowledgement =>
   decode('acknowledgement', acknowledgement, body);

@@ -161,7 +161,9 @@ export class ReceiverSession {
         break;
       }
       case 'copy-end': {
-        endCopy(set, decodeCopyEnd(frame.body).asOf);
+        const { asOf, marks } = decodeCopyEnd(frame.body);
+        set.learnMarks(marks);
+        endCopy(set, asOf);
         await this.saveProgress();
         break;
       }

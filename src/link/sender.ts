@@ -226,11 +226,13 @@ export class Sender {
   }
 
   private async sendRange(copy: CopyRanges): Promise<boolean> {
+    const { set } = this.options;
     const range = await copy.next();
     this.counts.passedBytes = copy.passedBytes;
     if (!range) {
       this.copyEnded = true;
-      await this.send('copy-end', [encodeJson({ asOf: copy.asOf })], 0);
+      const marks = set.marks.filter(({ sequence }) => sequence <= copy.asOf);
+      await this.send('copy-end', [encodeJson({ asOf: copy.asOf, marks })], 0);
       return true;
     }
     this.counts.copiedBytes += range.dataBytes;
@@ -256,6 +258,9 @@ export class Sender {
    */
   private async beginCopy(welcome: Welcome): Promise<void> {
     const { set, run, channel } = this.options;
+    if (set.contents.dirty.inUse) {
+      await new CopyRanges(set, { volume: 0, offset: 0, asOf: 0 }).gather();
+    }
     const letTrim = set.holdTrims();
     let base: ProvenPosition;
     try {

@@ -37,6 +37,11 @@ export function secondaryPlace(set: ImageSet): Position {
   const before = { epoch: file.epoch, sequence: (own?.identity.first ?? 1) - 1 };
   if (!secondary) return before;
   let { durable } = secondary;
+  // What the journal has let go the secondary has, though its word may not have been kept.
+  const kept = file.pair?.state === 'paired' ? journal.run(durable.epoch)?.firstKept : undefined;
+  if (kept !== undefined && durable.sequence < kept - 1) {
+    durable = { epoch: durable.epoch, sequence: kept - 1 };
+  }
   for (;;) {
     const run = journal.run(durable.epoch);
     if (durable.epoch >= file.epoch) return durable;

@@ -29,14 +29,18 @@ export function lagOf(set: ImageSet): Lag | null {
 
 /** The lowest number that the secondary has not made durable, by its last word. */
 export function firstLacking(set: ImageSet): number {
-  const durable = set.secondary?.durable;
-  if (!durable) return 1;
-  if (durable.epoch >= set.file.epoch) return durable.sequence + 1;
+  const { journal, file, secondary } = set;
+  if (!secondary) return 1;
+  const { epoch, sequence } = secondary.durable;
+  const run = journal.run(epoch);
+  // What the journal has let go the secondary has, though its word may not have been kept.
+  const kept = file.pair?.state === 'paired' ? (run?.firstKept ?? 1) : 1;
+  const durable = Math.max(sequence, kept - 1);
+  if (epoch >= file.epoch) return durable + 1;
   // Of an epoch before: numbers are dense across epochs, and a seal takes none.
-  const seal = set.journal.run(durable.epoch)?.seal;
-  const isAtSeal = seal !== undefined && durable.sequence >= seal.header.sequence;
-  const first = set.ownRun()?.identity.first ?? durable.sequence + 1;
-  return Math.min(isAtSeal ? durable.sequence : durable.sequence + 1, first);
+  const isAtSeal = run?.seal !== undefined && durable >= run.seal.header.sequence;
+  const first = set.ownRun()?.identity.first ?? durable + 1;
+  return Math.min(isAtSeal ? durable : durable + 1, first);
 }
 
 /** Whether the journal lets go what the secondary lacks, because dirty maps keep it. */

@@ -198,11 +198,12 @@ export class MigrationControl {
    * when the source cannot.
    */
   async letSourceGive(): Promise<void> {
-    const { set, peer } = this.options;
+    const { set, peer, replication } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
     const source = sourcePort(peer(migration.source.address));
-    await owedBySource({ set, peer }, migration, () => source.drain(migration));
+    const parts = { set, peer, replication };
+    await owedBySource(parts, migration, () => source.drain(migration));
   }
 
   /** The source alone decides, for it has not sealed; the target is told if it is there. */

@@ -7,7 +7,13 @@ import { wholeRecord } from '../imageset/acceptance.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { fallBackToMap } from '../imageset/lacking.ts';
 import { followingAgain } from '../imageset/pair-states.ts';
-import { createMaps, dropMaps, namesWith } from '../imageset/set-maps.ts';
+import {
+  createMaps,
+  dropMaps,
+  forsakeMaps,
+  namesWith,
+  namesWithout,
+} from '../imageset/set-maps.ts';
 import { bury, ensureEpoch, seal } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import { chainBefore, rebaseRecord } from '../link/sender-view.ts';
@@ -58,7 +64,15 @@ export async function trackChanges(set: ImageSet, call: MigrationCall): Promise<
   if (changed.inUse) return;
   await createMaps(set, changed, set.applied);
   await set.applier.checkpoint();
-  await set.identity.update((current) => ({ ...current, maps: namesWith(current, changed) }));
+  try {
+    await set.identity.update((current) => {
+      if (current.migration?.id !== call.id) throw wasAborted(set, call);
+      return { ...current, maps: namesWith(current, changed) };
+    });
+  } catch (error) {
+    if (!set.failure) await forsakeMaps(set, changed);
+    throw error;
+  }
 }
 
 /**
@@ -146,7 +160,8 @@ export async function buryMigration(
   call: Pick<MigrationCall, 'id' | 'target'>,
 ): Promise<void> {
   await bury(set, call.id, call.target.address);
-  if (set.contents.changed.inUse && !set.file.migration) await dropMaps(set, set.contents.changed);
+  const isNamed = namesWithout(set.file, set.contents.changed).length < set.file.maps.length;
+  if (isNamed && !set.file.migration) await dropMaps(set, set.contents.changed);
   set.changed();
 }
 

@@ -4,7 +4,7 @@ import type { HandoverEntry, SetFile } from '../format/set-file.ts';
 import { acceptHandover, becomeBlank, ensureRelay, finishMaps } from '../imageset/acceptance.ts';
 import type { BlockMap } from '../imageset/block-map.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import { blankMaps, createMaps, namesWith } from '../imageset/set-maps.ts';
+import { blankMaps, createMaps, forsakeMaps, namesWith } from '../imageset/set-maps.ts';
 import { seal } from '../imageset/succession.ts';
 import { Pacer } from '../link/pacer.ts';
 import type { Migration } from '../migration/machine.ts';
@@ -76,6 +76,8 @@ export function targetPort(options: TargetOptions): TargetPort {
       before = await gather(options, migration, { which: 'owed', since: null });
     },
     async accept(migration) {
+      // Before hosts may come: their first request can be to a block that is not here.
+      set.contents.source = absentSource(set, migration, options.peer);
       if (set.file.role !== 'primary') {
         const since = before?.asOf ?? null;
         const owed = await gather(options, migration, { which: 'owed', since }, before?.maps);
@@ -85,7 +87,6 @@ export function targetPort(options: TargetOptions): TargetPort {
           : null;
         await acceptHandover(set, migration, { owed: owed.maps, changed: changed?.maps ?? null });
       } else await acceptHandover(set, migration, { owed: [], changed: null });
-      set.contents.source = absentSource(set, migration, options.peer);
       set.changed();
     },
     copy: (migration, drain) => copyBehind(options, migration, drain),
@@ -97,11 +98,18 @@ async function save(set: ImageSet, migration: Migration): Promise<void> {
   const change = (current: SetFile): SetFile => {
     if (migration.state !== 'aborted') refuseAborted(current, migration);
     const pair = migration.state === 'aborted' ? null : current.pair;
-    return { ...current, role: roleIn(migration, current), pair, migration };
+    return { ...current, role: roleIn(migration, current), pair, migration: kept(migration) };
   };
   if (migration.state === 'aborted') await becomeBlank(set, change);
   else await set.identity.update(change);
   set.changed();
+}
+
+/** When all is done, what was handed over only to get there is not kept. */
+function kept(migration: Migration): Migration {
+  const { handover, state } = migration;
+  if (state !== 'done' || !handover) return migration;
+  return { ...migration, handover: { ...handover, relayHead: '', lineage: [], bases: [] } };
 }
 
 /** What was under way when a migration was aborted does not bring it back. */
@@ -156,7 +164,7 @@ async function precopy(options: TargetOptions, migration: Migration): Promise<vo
         return { ...file, maps: namesWith(file, contents.presence) };
       });
     } catch (error) {
-      contents.presence.stop();
+      if (!set.failure) await forsakeMaps(set, contents.presence);
       throw error;
     }
   }
@@ -183,7 +191,7 @@ async function copyBehind(
   const letGo = replication.want();
   try {
     let owedFailure: Error | undefined;
-    owedBySource(options, migration, drain).catch((error: Error) => {
+    const owed = owedBySource(options, migration, drain).catch((error: Error) => {
       owedFailure = error;
       set.changed();
     });
@@ -210,6 +218,8 @@ async function copyBehind(
       await followed(); // then C can give what the source cannot
       await fetchAbsent(options, 'copying');
     }
+    // Whatever C does, the source is not needed any more once it has handed over all.
+    if (migration.mode === 'handoff') await owed;
     await followed();
     await finishMaps(set);
   } finally {
@@ -219,7 +229,7 @@ async function copyBehind(
 
 /** What the source still has to do for the secondary, by mode. */
 export async function owedBySource(
-  { set, peer }: Pick<TargetOptions, 'set' | 'peer'>,
+  { set, peer, replication }: Pick<TargetOptions, 'set' | 'peer' | 'replication'>,
   migration: Migration,
   drain: () => Promise<void>,
 ): Promise<void> {
@@ -228,11 +238,14 @@ export async function owedBySource(
     case 'drain':
       return drain();
     case 'handoff':
-      return pullRelay(set, (sequence) =>
-        peer(migration.source.address).ask('migration.records', {
-          migration: migrationCallOf(migration),
-          sequence,
-        }),
+      return pullRelay(
+        set,
+        (sequence) =>
+          peer(migration.source.address).ask('migration.records', {
+            migration: migrationCallOf(migration),
+            sequence,
+          }),
+        () => replication.failure,
       );
     case 'bitmap':
   }

@@ -53,11 +53,13 @@ export class RecordSource {
 
 /**
  * The target's side: gets everything up to the seal. Durable when it resolves: the source owes
- * nothing then. Nothing happens where the secondary needs no records from here.
+ * nothing then. Nothing happens where the secondary needs no records from here. Where the journal
+ * has no room, it waits for the secondary to take some; `failure` says that it cannot.
  */
 export async function pullRelay(
   set: ImageSet,
   ask: (sequence: number) => Promise<Answered>,
+  failure: () => Error | undefined,
 ): Promise<void> {
   for (let run = relayRun(set); run && !run.seal; run = relayRun(set)) {
     const { data } = await ask(run.next);
@@ -65,15 +67,20 @@ export async function pullRelay(
     if (records.length === 0) {
       throw new RcopyError('E_PROTOCOL', 'the source of the migration handed over no record');
     }
-    while (!appendFromPeer(set, run, records)) await roomMade(set, run);
+    while (!appendFromPeer(set, run, records)) await roomMade(set, run, failure);
     set.changed();
   }
   await set.journal.sync();
 }
 
 /** Resolves when something moved that may have made room in the journal. */
-async function roomMade(set: ImageSet, run: Run): Promise<void> {
+async function roomMade(set: ImageSet, run: Run, failure: () => Error | undefined): Promise<void> {
   const before = set.journal.bytes;
   await set.drain();
-  await set.until(() => set.journal.bytes < before || relayRun(set) !== run);
+  await set.until(() => {
+    if (set.journal.bytes < before || relayRun(set) !== run) return true;
+    const reason = failure();
+    if (reason) throw reason;
+    return false;
+  });
 }

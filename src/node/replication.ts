@@ -6,6 +6,7 @@ import type { SenderCounts } from '../link/sender.ts';
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { goOn } from '../imageset/lacking.ts';
+import { isWithoutJournal } from '../imageset/pair-states.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import type { Connector } from './connector.ts';
@@ -129,6 +130,19 @@ export class Replication {
    */
   private async run(maxRate: number | undefined): Promise<void> {
     const { set } = this.options;
+    for (;;) {
+      try {
+        return await this.sendAll(maxRate);
+      } catch (error) {
+        // A journal that became full meanwhile has left it to maps: these are sent at once.
+        const becameFull = isRcopyError(error, 'E_STATE') && set.file.pair?.state === 'suspended';
+        if (this.stopping || !becameFull) throw error;
+      }
+    }
+  }
+
+  private async sendAll(maxRate: number | undefined): Promise<void> {
+    const { set } = this.options;
     await readyToSend(set);
     for (let run = this.firstOwed(); run; run = this.runBehind(run)) {
       if (this.stopping) return;
@@ -148,6 +162,8 @@ export class Replication {
       channel.close();
       return;
     }
+    // What was full has the time to be sent now.
+    if (pair.state === 'suspended') await goOn(set);
     if (this.sender) this.done.push(this.sender.counts);
     const sender = new Sender({
       set,
@@ -173,7 +189,8 @@ export class Replication {
   private firstOwed(): Run | undefined {
     const { set } = this.options;
     const own = set.ownRun();
-    if (set.file.pair?.state === 'copying') return own;
+    const { pair } = set.file;
+    if (pair && (pair.state === 'copying' || isWithoutJournal(pair))) return own;
     const from = set.secondary?.durable.epoch ?? set.file.epoch;
     return set.journal.runs.find(({ epoch }) => epoch >= from && epoch <= set.file.epoch);
   }
@@ -210,8 +227,7 @@ export function sendingPair(set: ImageSet): PairEntry {
 
 /** Throws when this set has nothing to send, or must not. */
 async function readyToSend(set: ImageSet): Promise<void> {
-  // What did not fit has time to be sent now.
-  if (sendingPair(set).state === 'suspended') await goOn(set);
+  sendingPair(set);
   if (!set.file.seal) await ensureEpoch(set);
 }
 

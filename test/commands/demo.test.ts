@@ -106,6 +106,8 @@ describe('rcopy demo', () => {
     const answer = await playDemo({
       environment: nodeEnvironment,
       keep,
+      mode: 'drain',
+      copy: 'post',
       seconds: 1,
       witnessProgram,
       run: () => Promise.resolve(undefined),

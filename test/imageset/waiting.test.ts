@@ -13,6 +13,7 @@ import {
   readAll,
   requestOf,
   slowWorld,
+  worldOn,
   write,
 } from '../support/image-sets.ts';
 import type { WriteChange } from '../support/image-sets.ts';
@@ -77,6 +78,22 @@ describe('requests that wait for room', () => {
     for (let turn = 0; turn < 500; turn += 1) await immediate();
     expect(ends).toEqual(ends.map(() => 'ok'));
     await set.close();
+  });
+
+  test('[R9] find room after a crash between the applied number and the trimming', async () => {
+    const world = newWorld();
+    const set = await newSet(world, { journal: TINY_JOURNAL });
+    for (const change of large(6)) await perform(set, change); // one more would have to wait
+    world.disk.hook = ({ label }) => {
+      if (label === 'JOURNAL:RETIRE') world.disk.crash();
+    };
+    await set.drain();
+    expect(set.failure).toBeDefined();
+    const again = await openSet(worldOn(world.disk.survivors('lose', 1)));
+    const ends = submitAll(again, large(1));
+    for (let turn = 0; turn < 500; turn += 1) await immediate();
+    expect(ends).toEqual(['ok']);
+    await again.close();
   });
 
   test('[R9] are refused when the secondary is owed all of it and nobody can send', async () => {

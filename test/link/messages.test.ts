@@ -89,7 +89,7 @@ describe('messages', () => {
     ['welcome', WELCOME, decodeWelcome],
     ['acknowledgement', ACKNOWLEDGEMENT, decodeAcknowledgement],
     ['request', { id: 1, name: 'read', parameters: { volume: 0 } }, decodeRequest],
-    ['copy end', { asOf: 5 }, decodeCopyEnd],
+    ['copy end', { asOf: 5, marks: [{ name: 'noon', epoch: 1, sequence: 4 }] }, decodeCopyEnd],
   ])('%s comes back as it went; with any field spoiled it is refused', (_, message, decode) => {
     expect(decode(encodeJson(message))).toEqual(message);
     let refused = 0;

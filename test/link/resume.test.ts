@@ -56,6 +56,14 @@ function peer(epochs: readonly ReceiverEpoch[], change: Partial<Welcome> = {}): 
   return { ...identity, usable: true, copy: null, epochs: [...epochs], ...change };
 }
 
+/** A copy of some blocks is due; whatever the peer says of its place is proven. */
+const BLOCKS: Partial<SenderView> = {
+  copyDue: true,
+  partial: true,
+  acknowledged: -1,
+  isProven: () => true,
+};
+
 const resume = (from: number): ResumeDecision => ({ kind: 'resume', from });
 const stop = (code: string, reason: RegExp) => ({
   kind: 'stop',
@@ -178,7 +186,7 @@ const ROWS: Row[] = [
     'the copy goes on where it was',
     { copyDue: true, copyBase: BASE, acknowledged: 110 },
     peer([epoch(112)], { usable: false, copy: COPY }),
-    { kind: 'continue-copy', copy: COPY, from: 112 },
+    { kind: 'continue-copy', copy: COPY, from: 112, again: false },
   ],
   ...(['epoch', 'sequence', 'chain'] as const).map((field): Row => [
     `another copy is under way there: its base has another ${field}`,
@@ -212,6 +220,67 @@ const ROWS: Row[] = [
     { copyDue: true, copyBase: BASE, acknowledged: 110 },
     peer([epoch(115, { chain: 5 })]),
     stop(SPLIT, /not the one/),
+  ],
+  // Copies of the blocks that dirty maps name: what is not copied must be proven to be there.
+  [
+    'only blocks are due, but the journal still has all that it lacks',
+    { ...BLOCKS, isProven: () => false },
+    peer([epoch(112)]),
+    resume(112),
+  ],
+  [
+    'only blocks are due, it stands at a proven place that is not kept',
+    BLOCKS,
+    peer([epoch(102)]),
+    { kind: 'begin-copy' },
+  ],
+  [
+    'only blocks are due, it stands at the end of a proven epoch',
+    BLOCKS,
+    peer([EARLIER]),
+    { kind: 'begin-copy' },
+  ],
+  [
+    'only blocks are due, its place is not proven',
+    { ...BLOCKS, isProven: () => false },
+    peer([epoch(102)]),
+    stop('E_STATE', /not proven.*new copy/),
+  ],
+  [
+    'only blocks are due, it lacks the end of an earlier epoch',
+    { ...BLOCKS, isProven: ({ epoch: of }) => of === 2 },
+    peer([{ ...EARLIER, sealed: false }, epoch(112)]),
+    { kind: 'begin-copy' },
+  ],
+  [
+    'only blocks are due, it is not usable and in no copy',
+    BLOCKS,
+    peer([epoch(102)], { usable: false }),
+    stop('E_STATE', /not proven/),
+  ],
+  [
+    'only blocks are due, it is in an earlier copy of this set',
+    { ...BLOCKS, formerBases: [BASE] },
+    peer([], { usable: false, copy: COPY }),
+    { kind: 'begin-copy' },
+  ],
+  [
+    'only blocks are due, it is in a copy that this set does not know',
+    { ...BLOCKS, formerBases: [{ ...BASE, chain: 1 }] },
+    peer([epoch(112)], { usable: false, copy: COPY }),
+    stop('E_STATE', /not proven/),
+  ],
+  [
+    'it was told of this copy, and has not begun its run',
+    { ...BLOCKS, copyBase: BASE },
+    peer([], { usable: false, copy: COPY }),
+    { kind: 'continue-copy', copy: COPY, from: 111, again: true },
+  ],
+  [
+    'it was told of this copy, whose records are not kept any more',
+    { ...BLOCKS, copyBase: BASE, firstKept: 115 },
+    peer([], { usable: false, copy: COPY }),
+    { kind: 'begin-copy' },
   ],
 ];
 

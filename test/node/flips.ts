@@ -19,7 +19,7 @@ import { verifySet } from '../../src/node/verify.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { difference, openSet, worldOn, write, zeroes } from '../support/image-sets.ts';
 import { StillSource } from '../support/succession.ts';
-import { A, B, C, Sites } from '../support/sites.ts';
+import { A, B, C, MIGRATE, Sites } from '../support/sites.ts';
 
 /** Segments of three or four records: a few requests go through several of them. */
 const JOURNAL: JournalSizes = {
@@ -93,7 +93,30 @@ export async function makeSamples(): Promise<Sample[]> {
   for (const folder of [A, B, C]) await sites.open(folder);
   await sites.replicate(B);
   samples.push(await closed(sites, C, 'a secondary that has followed to the target'));
-  return samples;
+  return [...samples, await splitSample(), await copiedAheadSample()];
+}
+
+async function splitSample(): Promise<Sample> {
+  const sites = new Sites({ volumes: VOLUMES, journal: JOURNAL });
+  const { a } = await sites.paired();
+  await sites.write(A, write(0, 0, 1500, 1), write(1, 4000, 200, 2));
+  await sites.drive(a.splitPair());
+  await sites.write(A, write(0, 4096, 1800, 3), zeroes(1, 0, 700));
+  return closed(sites, A, 'a primary whose pair is split');
+}
+
+async function copiedAheadSample(): Promise<Sample> {
+  const sites = new Sites({ volumes: VOLUMES, journal: JOURNAL });
+  const { a } = await sites.paired();
+  await sites.write(A, write(0, 0, 1500, 1), write(1, 4000, 200, 2));
+  const b = await sites.create(B);
+  const started = b.migrate({ ...MIGRATE, copy: 'pre', maxRate: 1000 });
+  started.catch(() => undefined);
+  await sites.clock.run(() => a.set.file.maps.length > 0);
+  await sites.write(A, write(0, 8192, 1800, 3), zeroes(1, 0, 700));
+  sites.cutLinks(B);
+  await sites.refusal(started);
+  return closed(sites, A, 'a source that notes what changes');
 }
 
 async function closed(

@@ -4,13 +4,15 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { submitAndWait } from '../../src/device/device.ts';
+import { remakeSetFolder } from '../../src/imageset/set-folder.ts';
 import type { MigrateRequest } from '../../src/node/requests.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { announce, buryMigration, sealAndHandOver } from '../../src/node/migration-source.ts';
 import { OwedAccount } from '../../src/node/owed-maps.ts';
 import type { MigrationCall } from '../../src/node/calls.ts';
-import { difference, pattern, peekAll, readAll, write, zeroes } from '../support/image-sets.ts';
-import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
+import { difference, peekAll, readAll, write, zeroes } from '../support/image-sets.ts';
+import { MovingHost } from '../support/moving-host.ts';
+import { A, B, C, MIGRATE, REPLICATE, Sites, WAYS } from '../support/sites.ts';
 import type { SitesOptions } from '../support/sites.ts';
 
 async function ready(options: SitesOptions = {}) {
@@ -21,85 +23,37 @@ async function ready(options: SitesOptions = {}) {
   return { sites, ...nodes, b: await sites.create(B) };
 }
 
-/** A host that writes one request after the other to whoever takes it, and never stops. */
-class Host {
-  /** Where each answered request went. */
-  readonly answered: string[] = [];
-  wrong: string | undefined;
-  stopped = false;
-  private readonly sites: Sites;
-  private readonly a: StorageNode;
-  private readonly b: StorageNode;
-  private id = 0;
-
-  constructor(sites: Sites, a: StorageNode, b: StorageNode) {
-    this.sites = sites;
-    this.a = a;
-    this.b = b;
-  }
-
-  /** Goes on until it is stopped; then the last answer has come. */
-  async run(): Promise<void> {
-    while (!this.stopped) {
-      await this.writeOnce();
-      await this.sites.clock.sleep(1 + (this.id % 3));
-    }
-  }
-
-  private async writeOnce(): Promise<void> {
-    this.id += 1;
-    const { id } = this;
-    const volume = id % 2;
-    const data = pattern(id, [600, 4096, 9000, 1][id % 4] ?? 1);
-    const offset = (id * 1700) % (20_000 - data.length);
-    for (const node of [this.a, this.b]) {
-      const device = node.set.volumes[volume];
-      if (!device) throw new Error('no such volume');
-      const request = { kind: 'write', offset, data: [data], length: data.length } as const;
-      try {
-        const answer = await submitAndWait(device, { ...request, fua: id % 5 === 0 });
-        const expected = this.sites.model.apply({ kind: 'write', volume, offset, data });
-        if (!answer.ok || answer.sequence !== expected) {
-          this.wrong ??= `expected number ${expected}, got ${JSON.stringify(answer)}`;
-        }
-        this.answered.push(node.set.file.name);
-        return;
-      } catch (error) {
-        // Only A refuses, and only since it is sealed; then B is asked until it takes over.
-        const { code } = error as { code?: string };
-        if (code !== 'E_SEALED' && code !== 'E_ROLE') throw error;
-      }
-    }
-    this.id -= 1;
-  }
-}
-
 describe('a migration under a host that never stops', () => {
-  test.each([1, 2, 3, 4])(
-    '[R1] [R4] numbers stay dense, and every set ends the same (seed %d)',
-    async (seed) => {
+  test.each(WAYS.flatMap((how) => [1, 3].map((seed) => [how.mode, how.copy, seed] as const)))(
+    '[R1] [R4] %s, %s-copy: numbers stay dense, and every set ends the same (seed %d)',
+    async (mode, copy, seed) => {
       const { sites, a, b, c } = await ready({ seed, syncMs: seed });
-      const host = new Host(sites, a, b);
+      const host = new MovingHost(sites, a, b);
       const running = host.run();
       running.catch((error: unknown) => {
         host.wrong ??= String(error);
       });
       let looked = 0;
       let wrong: string | undefined;
+      const unusable = new Set<string>();
       c.set.onChange(() => {
+        if (!c.set.usable) unusable.add(c.status().health.word);
+        if (!c.set.usable) return;
         const expected = sites.model.after(c.set.feed.position.sequence);
         looked += 1;
         wrong ??= expected && difference(peekAll(c.set), expected);
       });
       await sites.clock.pass(20);
       const sealedAt = sites.model.newest;
-      const answer = await sites.drive(b.migrate(MIGRATE));
+      const answer = await sites.drive(b.migrate({ ...MIGRATE, mode, copy }));
       await sites.clock.pass(20);
       host.stopped = true;
       await sites.drive(running);
       expect(host.wrong).toBeUndefined();
       expect(wrong).toBeUndefined();
-      expect(looked).toBeGreaterThan(10);
+      expect(looked).toBeGreaterThan(3);
+      // Only blocks make C unusable, and it says so.
+      expect([...unusable]).toEqual(mode === 'bitmap' ? ['not usable'] : []);
       expect(answer.state).toBe('done');
       expect(answer.nextSequence).toBeGreaterThan(sealedAt);
       expect(answer.journalCursor).toBeLessThanOrEqual(answer.nextSequence);
@@ -336,6 +290,36 @@ describe('a migration is refused', () => {
 });
 
 describe('three moves in a row', () => {
+  test.each(WAYS.map(({ mode, copy }) => [mode, copy] as const))(
+    '%s, %s-copy: A to B and back to A, which begins a new life; one copy in all',
+    async (mode, copy) => {
+      const { sites, a, c } = await ready();
+      const move = async (from: string, to: string) => {
+        await sites.write(from, write(0, 700, 5000, 41), zeroes(1, 4099, 901));
+        const target = await sites.open(to);
+        const answer = await sites.drive(target.migrate({ ...MIGRATE, mode, copy, from }));
+        expect(answer.state).toBe('done');
+        await sites.write(to, write(1, 0, 5000, 31));
+        return answer;
+      };
+      await move(A, B);
+      const { setId } = a.set.file;
+      await sites.close(A);
+      await sites.drive(remakeSetFolder(sites.environment(A), A, 0));
+      const answer = await move(B, A);
+      expect(answer.epoch).toBe(3);
+      const again = await sites.open(A);
+      expect(again.set.file.setId).not.toBe(setId);
+      await sites.replicate(A);
+      for (const folder of [A, C]) expect(await sites.differs(folder)).toBeUndefined();
+      expect(c.set.newest).toBe(sites.model.newest);
+      expect((await sites.open(B)).set.file.role).toBe('retired');
+      const nodes = [a, again, await sites.open(B)];
+      const copies = nodes.reduce((sum, node) => sum + node.replication.counts.copiesBegun, 0);
+      expect(copies).toBe(1);
+    },
+  );
+
   test('A to B to D: the pair follows, one copy in all', async () => {
     const { sites, c } = await ready();
     await sites.migrate();

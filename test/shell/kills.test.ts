@@ -1,14 +1,14 @@
-// kill -9 of the real program: a share of `npm run kills`.
+// kill -9 of the real program: a share of `npm run kills`, one for each way to migrate.
 import { expect, test } from '@jest/globals';
-import { killOnce, measureMigration } from './kills.ts';
+import { WAYS } from '../support/sites.ts';
+import { killOnce, measureMigration, wayOf } from './kills.ts';
 
-const ROUNDS = 4;
-
-test(`[R2] [R6] kill -9 of rcopy migrate, ${ROUNDS} moments, then resume`, async () => {
-  const wholeMs = await measureMigration(1);
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    const delayMs = (wholeMs * (round - 0.5)) / ROUNDS;
-    const report = await killOnce(round, delayMs);
-    expect(report.state).toMatch(/^(not made|none|prepared|switching|copying|done)$/);
-  }
-});
+test.each(WAYS.map(({ mode, copy }, seed) => [mode, copy, seed] as const))(
+  '[R2] [R6] kill -9 of rcopy migrate --mode %s --copy %s, then resume',
+  async (mode, copy, seed) => {
+    expect(wayOf(seed)).toEqual({ mode, copy });
+    const wholeMs = await measureMigration(seed);
+    const report = await killOnce(seed, (wholeMs * (seed + 0.5)) / WAYS.length);
+    expect(report.state).toMatch(/^(not made|none|prepared|precopying|switching|copying|done)$/);
+  },
+);

@@ -13,10 +13,18 @@ import { isRcopyError } from '../../src/base/errors.ts';
 import { Site } from '../../src/control/site.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import { seededRandom } from '../sim/random.ts';
+import { WAYS } from '../support/sites.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'run.js');
 const VOLUME_BYTES = 48 * MIB;
 const PIECE_BYTES = 64 * 1024;
+
+export type Way = (typeof WAYS)[number];
+
+/** In which of the ways to migrate a life goes. */
+export function wayOf(seed: number): Way {
+  return WAYS[seed % WAYS.length] ?? { mode: 'drain', copy: 'post' };
+}
 
 export interface KillReport {
   /** How far the migration had come when its process died. */
@@ -58,11 +66,13 @@ async function inScratch<T>(action: (folder: string) => Promise<T>): Promise<T> 
 class KillStory {
   private readonly folder: string;
   private readonly random;
+  private readonly way: Way;
   private readonly model: Buffer;
 
   constructor(folder: string, seed: number) {
     this.folder = folder;
     this.random = seededRandom(seed);
+    this.way = wayOf(seed);
     this.model = Buffer.alloc(VOLUME_BYTES);
   }
 
@@ -103,7 +113,9 @@ class KillStory {
    * before. Returns how long it lived from there on.
    */
   async migrateProcess(delayMs: number | undefined): Promise<number> {
-    const words = [PROGRAM, 'migrate', this.at('tokyo'), this.at('osaka'), '--create'];
+    const { mode, copy } = this.way;
+    const how = ['--create', '--mode', mode, '--copy', copy];
+    const words = [PROGRAM, 'migrate', this.at('tokyo'), this.at('osaka'), ...how];
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
     let errors = '';
     child.stderr.on('data', (chunk) => {
@@ -159,8 +171,7 @@ class KillStory {
       if (known) await target.resumeMigration({ maxRate: undefined });
       else {
         const from = this.at('tokyo');
-        const how = { mode: 'drain', copy: 'post', maxRate: undefined, detach: false } as const;
-        await target.migrate({ from, ...how });
+        await target.migrate({ from, ...this.way, maxRate: undefined, detach: false });
       }
     });
     await this.write('osaka', 10);
@@ -168,7 +179,8 @@ class KillStory {
       const target = await site.open(this.at('osaka'));
       const answer = await target.replicate({ timeoutMs: 60_000, maxRate: undefined });
       if (answer.copies !== 0) throw new Error('[R6] a second full copy was sent');
-      await target.verifyAgainst(this.at('kyoto'));
+      const { equal } = await target.verifyAgainst(this.at('kyoto'));
+      if (!equal) throw new Error('osaka and kyoto differ');
       await this.compare(site, 'osaka');
       await this.compare(site, 'kyoto');
     });

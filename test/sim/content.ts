@@ -12,7 +12,8 @@
  *
  * The size has such a list too. A failed sync marks versions as abandoned: the kernel has thrown
  * its notes about them away. Reads still see them, but no later sync writes them; only a new change
- * of the same sector does, as a page that is made dirty again is written as a whole.
+ * of the same sector does, as a page that is made dirty again is written as a whole. Holes are not
+ * forgotten.
  */
 import type { Extent } from '../../src/base/extent.ts';
 import { PAGE_BYTES, Pages, piecesOf } from './pages.ts';
@@ -213,10 +214,15 @@ function durableFrom<Value>(versions: Versions<Value>, change: number): Versions
   return versions.slice(newest);
 }
 
-/** The first version is durable already: a failed sync does not take that back. */
+/**
+ * The first version is durable already: a failed sync does not take that back. Nor does it forget a
+ * hole: that is metadata, which the next sync commits, or the file system stops altogether.
+ */
 function abandonedUpTo<Value>(versions: Versions<Value>, change: number): Versions<Value> {
   return versions.map((version, index) =>
-    index > 0 && version.change <= change ? { ...version, abandoned: true } : version,
+    index > 0 && version.change <= change && version.value !== ZERO_SECTOR
+      ? { ...version, abandoned: true }
+      : version,
   );
 }
 

@@ -1,26 +1,8 @@
-/**
- * The main story, told to a world with one fault in it: write → replicate → migrate → write, with
- * the checks that must hold after every step (R1, R2, R3) and at the end.
- */
-import { makeSetFolder } from '../../src/imageset/set-folder.ts';
-import type { Site } from '../../src/control/site.ts';
-import type { StorageNode } from '../../src/node/storage-node.ts';
-import { submitAndWait } from '../../src/device/device.ts';
-import type { DeviceRequest } from '../../src/device/device.ts';
-import { ensureEpoch } from '../../src/imageset/succession.ts';
+/** The stories: each is one life of three sets, told to a world with one fault in it. */
 import { isRcopyError } from '../../src/base/errors.ts';
-import { seededRandom } from '../sim/random.ts';
-import { SMALL_JOURNAL, TWO_VOLUMES } from '../support/image-sets.ts';
-import { Model } from './model.ts';
-import type { ModelRequest } from './model.ts';
+import { A, B, C, Teller } from './teller.ts';
+import type { How } from './teller.ts';
 import type { StoryWorld } from './world.ts';
-
-const A = '/tokyo';
-const B = '/osaka';
-const C = '/kyoto';
-/** Between host requests: together, before the journal's own sync, behind the applier's wait. */
-const PAUSES_MS = [0, 20, 70, 300];
-const SIZES = TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes);
 
 export interface StoryResult {
   /** Full copies that were begun. */
@@ -28,259 +10,141 @@ export interface StoryResult {
   readonly newest: number;
 }
 
-export async function tellStory(world: StoryWorld, seed: number): Promise<StoryResult> {
-  return new Story(world, seed).tell();
+export type Plot = keyof typeof PLOTS;
+
+export async function tellStory(world: StoryWorld, seed: number, plot: Plot): Promise<StoryResult> {
+  const teller = new Teller(world, seed);
+  await PLOTS[plot](teller);
+  return { copies: teller.copies, newest: teller.model.newest };
 }
 
-class Story {
-  private readonly world: StoryWorld;
-  private readonly model = new Model(SIZES);
-  private readonly random;
-  private copies = 0;
-  /** The set that hosts write to. */
-  private primary = A;
+const PLOTS = {
+  'drain post': (teller: Teller) => moving(teller, { mode: 'drain', copy: 'post' }),
+  'drain pre': (teller: Teller) => moving(teller, { mode: 'drain', copy: 'pre' }),
+  'handoff post': (teller: Teller) => moving(teller, { mode: 'handoff', copy: 'post' }),
+  'handoff pre': (teller: Teller) => moving(teller, { mode: 'handoff', copy: 'pre' }),
+  'bitmap post': (teller: Teller) => moving(teller, { mode: 'bitmap', copy: 'post' }),
+  'bitmap pre': (teller: Teller) => moving(teller, { mode: 'bitmap', copy: 'pre' }),
+  'abort before': abortingBefore,
+  'abort behind': (teller: Teller) => abortingBehind(teller, { mode: 'handoff', copy: 'post' }),
+  'abort bitmap': (teller: Teller) => abortingBehind(teller, { mode: 'bitmap', copy: 'pre' }),
+  resync,
+  'takeover planned': (teller: Teller) => takingOver(teller, false),
+  'takeover forced': (teller: Teller) => takingOver(teller, true),
+};
 
-  constructor(world: StoryWorld, seed: number) {
-    this.world = world;
-    this.random = seededRandom(seed);
+export const PLOT_NAMES = Object.keys(PLOTS) as Plot[];
+
+/** A pair with a history: copied, written to, and followed while hosts never stop. */
+async function paired(teller: Teller): Promise<void> {
+  await teller.create(A);
+  await teller.write(4);
+  await teller.create(C);
+  await teller.command(async (site) => (await site.open(A)).createPair({ secondary: C }));
+  await teller.replicate();
+  await teller.write(5);
+  await teller.replicate();
+}
+
+/** write → replicate → migrate → write: the main job. */
+async function moving(teller: Teller, how: How): Promise<void> {
+  await paired(teller);
+  await teller.busy(6, (site) => teller.replicateOnce(site));
+  await teller.write(3);
+  await teller.create(B);
+  if (how.copy === 'pre') {
+    // Hosts write while blocks are copied ahead; they are done before the switch.
+    await teller.busy(6, (site) => teller.migrateOnce(site, how, true, AHEAD_RATE));
   }
+  await teller.migrate(how, true);
+  await teller.write(4);
+  await teller.readAll(B);
+  await teller.busy(6, (site) => teller.migrateOnce(site, how, false));
+  await teller.write(3);
+  await teller.replicate();
+  await teller.prove();
+}
 
-  async tell(): Promise<StoryResult> {
-    await this.create(A);
-    await this.write(4);
-    await this.create(C);
-    await this.world.command(async (site) => (await site.open(A)).createPair({ secondary: C }));
-    await this.replicate();
-    await this.write(5);
-    await this.replicate();
-    await this.busy(6, (site) => this.replicateOnce(site));
-    await this.write(3);
-    await this.create(B);
-    await this.migrate(true);
-    await this.write(4);
-    await this.readAll(B);
-    await this.busy(6, (site) => this.migrateOnce(site, false));
-    await this.write(3);
-    await this.replicate();
-    await this.prove();
-    return { copies: this.copies, newest: this.model.newest };
-  }
+/** So slow that all that hosts write falls into it. */
+const AHEAD_RATE = 6000;
 
-  private async create(folder: string): Promise<void> {
-    const make = () =>
-      makeSetFolder(this.world.environment, folder, {
-        name: folder.slice(1),
-        volumes: TWO_VOLUMES,
-        journal: SMALL_JOURNAL,
-      });
-    await this.world.command(make, async () => {
-      await make().catch((error: unknown) => {
-        if (!isRcopyError(error, 'E_NOT_EMPTY')) throw error;
-      });
-    });
-  }
-
-  /** One command with `count` host requests, some flushed; a crash may lose what was not. */
-  private async write(count: number): Promise<void> {
-    const requests = Array.from({ length: count }, (_, index) => this.makeRequest(index));
-    const newestBefore = this.model.newest;
-    await this.world.command(
-      (site) => this.writeAll(site, requests),
-      async (site) => {
-        await this.learnWhatSurvived(site);
-        // A write that was lost is given again by its host; one that is there is not.
-        const there = this.requestsSince(newestBefore, requests);
-        await this.writeAll(site, requests.slice(there));
-      },
-    );
-    await this.checkSecondary();
-  }
-
-  private async writeAll(site: Site, requests: readonly ModelRequest[]): Promise<void> {
-    const node = await site.open(this.primary);
-    await ensureEpoch(node.set);
-    for (const request of requests) {
-      await this.submit(node, request);
-      if (this.random.below(2) === 0) await this.flush(node);
-    }
-    await this.flush(node);
-  }
-
-  private async submit(node: StorageNode, request: ModelRequest): Promise<void> {
-    const expected = this.model.add(request);
-    const completion = await submitAndWait(deviceOf(node, request.volume), asDevice(request));
-    if (!completion.ok || completion.sequence !== expected) {
-      throw new Error(`expected number ${expected}, got ${JSON.stringify(completion)}`);
-    }
-  }
-
-  private async flush(node: StorageNode): Promise<void> {
-    const newest = this.model.newest;
-    await submitAndWait(deviceOf(node, 0), { kind: 'flush' });
-    this.model.flushed = newest;
-  }
-
-  private requestsSince(before: number, requests: readonly ModelRequest[]): number {
-    let last = before;
-    let there = 0;
-    for (const request of requests) {
-      last += request.records;
-      if (last <= this.model.newest) there += 1;
-    }
-    return there;
-  }
-
-  /** After a restart the primary says how much of what was given it has: a prefix (R2). */
-  private async learnWhatSurvived(site: Site): Promise<void> {
-    const node = await site.open(this.primary);
-    this.model.cutBehind(node.set.newest);
-    await compare(node, this.model.at(node.set.newest), '[R2]');
-  }
-
-  private async replicate(): Promise<void> {
-    const answer = await this.world.command((site) => this.replicateOnce(site));
-    if (answer.restoredSequence < this.model.newest) {
-      throw new Error(`restored ${answer.restoredSequence} of ${this.model.newest}`);
-    }
-    await this.checkSecondary();
-  }
-
-  private async replicateOnce(site: Site) {
-    const node = await site.open(this.primary);
-    const before = node.replication.counts.copiesBegun;
-    try {
-      return await node.replicate({ timeoutMs: 60_000, maxRate: undefined });
-    } finally {
-      this.copies += node.replication.counts.copiesBegun - before;
-    }
-  }
-
-  /** With `detach` the copy behind is left for later. */
-  private async migrate(detach: boolean): Promise<void> {
-    const answer = await this.world.command((site) => this.migrateOnce(site, detach));
-    if (detach && answer.nextSequence !== this.model.newest + 1) {
-      throw new Error(`[R4] B begins at ${answer.nextSequence}, A ended at ${this.model.newest}`);
-    }
-    this.primary = B;
-    await this.world.command(async (site) => {
-      const source = await site.open(A);
-      const refused = source.set.refusal('write');
-      if (refused?.code !== 'E_SEALED') throw new Error('[R4] a sealed set refuses hosts');
-    });
-    await this.checkSecondary();
-  }
-
-  private async migrateOnce(site: Site, detach: boolean) {
-    const target = await site.open(B);
-    return target.migrate({ from: A, mode: 'drain', copy: 'post', maxRate: undefined, detach });
-  }
-
-  /**
-   * Hosts write, mostly without a flush, while `work` goes on: time passes in between, so that
-   * records are synced, sent and applied at any moment of it.
-   */
-  private async busy(count: number, work: (site: Site) => Promise<unknown>): Promise<void> {
-    const requests = Array.from({ length: count }, (_, index) => this.makeRequest(index));
-    const write = async (site: Site) => {
-      const node = await site.open(this.primary);
-      await ensureEpoch(node.set);
-      for (const request of requests) {
-        await this.submit(node, request);
-        if (this.random.below(3) === 0) await this.flush(node);
-        await this.world.clock.sleep(PAUSES_MS[this.random.below(PAUSES_MS.length)] ?? 0);
-      }
-      await this.flush(node);
+/** A migration that is given up while blocks are copied ahead: hosts notice nothing. */
+async function abortingBefore(teller: Teller): Promise<void> {
+  await paired(teller);
+  await teller.create(B);
+  await teller.command(async (site) => {
+    const how = { mode: 'drain', copy: 'pre' } as const;
+    const migrating = teller.migrateOnce(site, how, true, COPY_RATE).catch(expectAborted);
+    const aborting = async () => {
+      await teller.clock.sleep(COPY_MS);
+      await (await site.open(B)).abortMigration();
     };
-    const both = async (site: Site) => {
-      for (const ended of await Promise.allSettled([work(site), write(site)])) {
-        if (ended.status === 'rejected') throw ended.reason;
-      }
-    };
-    // What a crash lost of these writes is not given again: their host is gone as well.
-    await this.world.command(both, async (site) => {
-      await this.learnWhatSurvived(site);
-      await work(site);
-    });
-    await this.world.command((site) => this.learnWhatSurvived(site));
-    await this.checkSecondary();
-  }
-
-  private async readAll(folder: string): Promise<void> {
-    await this.world.command(async (site) => {
-      await compare(await site.open(folder), this.model.at(this.model.newest), '[R1] hosts read');
-    });
-  }
-
-  /** C is an exact prefix of what hosts were told is written, and holds nothing that A may lose. */
-  private async checkSecondary(): Promise<void> {
-    await this.world.command(async (site) => {
-      if (!this.exists(C)) return;
-      const node = await site.open(C);
-      if (!node.set.usable) return;
-      const { sequence } = node.set.feed.position;
-      if (sequence > this.model.newest)
-        throw new Error(`[R3] C has ${sequence}, lost at its source`);
-      await compare(node, this.model.at(sequence), `[R1] C at ${sequence}`);
-    });
-  }
-
-  private exists(folder: string): boolean {
-    return this.world.disk.status(`${folder}/set.json`, 'TEST:STATUS') !== undefined;
-  }
-
-  private async prove(): Promise<void> {
-    await this.world.command(async (site) => {
-      const node = await site.open(B);
-      const compared = await node.verifyAgainst(C);
-      if (!compared.equal) throw new Error(`B and C differ: ${JSON.stringify(compared)}`);
-      const verified = await node.verify();
-      if (!verified.ok) throw new Error(`B: ${JSON.stringify(verified.findings)}`);
-      await compare(node, this.model.at(this.model.newest), 'B at the end');
-    });
-    // The raw images of sets that were closed in order are the truth for the eye.
-    for (const folder of [B, C]) {
-      const volumes = this.model.at(this.model.newest);
-      for (const [index, { name }] of TWO_VOLUMES.entries()) {
-        const image = this.world.disk.readFile(`${folder}/volumes/${name}.img`);
-        if (!volumes[index]?.equals(image)) throw new Error(`[R1] ${folder}/${name}.img differs`);
-      }
+    for (const ended of await Promise.allSettled([migrating, aborting()])) {
+      if (ended.status === 'rejected') throw ended.reason;
     }
-  }
-
-  private makeRequest(index: number): ModelRequest {
-    const volume = this.random.below(SIZES.length);
-    const size = SIZES[volume] ?? 0;
-    const longest = [1, 700, 4096, SMALL_JOURNAL.requestBytesMax][index % 4] ?? 1;
-    const length = 1 + this.random.below(Math.min(longest, size));
-    const offset = this.random.below(size - length + 1);
-    const zeroes = this.random.below(5) === 0;
-    const data = zeroes ? undefined : Buffer.from(this.random.bytes(length));
-    const pieces = Math.ceil(length / SMALL_JOURNAL.recordPayloadBytesMax);
-    return { volume, offset, length, data, records: zeroes ? 1 : pieces };
-  }
+  });
+  await teller.write(4);
+  await teller.replicate();
+  // The target is blank again.
+  await teller.migrate({ mode: 'drain', copy: 'post' }, false);
+  await teller.write(2);
+  await teller.replicate();
+  await teller.prove();
 }
 
-function deviceOf(node: StorageNode, volume: number) {
-  const device = node.set.volumes[volume];
-  if (!device) throw new Error(`no volume ${volume}`);
-  return device;
+/** So slow that the copy is in its midst when it is given up. */
+const COPY_RATE = 20_000;
+const COPY_MS = 400;
+
+function expectAborted(error: unknown): void {
+  if (isRcopyError(error, 'E_STATE')) return;
+  throw error;
 }
 
-function asDevice({ offset, length, data }: ModelRequest): DeviceRequest {
-  return data
-    ? { kind: 'write', offset, length, data: [data], fua: false }
-    : { kind: 'zeroes', offset, length, fua: false, mayFree: true };
+/** The switch is taken back before hosts have written to the new place. */
+async function abortingBehind(teller: Teller, how: How): Promise<void> {
+  await paired(teller);
+  await teller.write(3);
+  await teller.create(B);
+  await teller.migrate(how, true);
+  await teller.command(async (site) => (await site.open(B)).abortMigration());
+  teller.primary = A;
+  await teller.refuses(B);
+  await teller.write(4);
+  await teller.busy(4, (site) => teller.replicateOnce(site));
+  await teller.write(2);
+  await teller.replicate();
+  await teller.prove();
 }
 
-async function compare(
-  node: StorageNode,
-  expected: readonly Buffer[],
-  what: string,
-): Promise<void> {
-  for (const [index, volume] of expected.entries()) {
-    const actual = await node.set.contents.read(index, 0, volume.length);
-    if (actual.equals(volume)) continue;
-    const at = actual.findIndex((byte, position) => byte !== volume[position]);
-    throw new Error(`${what}: volume ${index} differs at ${at}`);
+/** A pair is split, written to, and brought together by its maps, or by what the journal has. */
+async function resync(teller: Teller): Promise<void> {
+  await paired(teller);
+  await teller.write(3);
+  await teller.command(async (site) => (await site.open(A)).splitPair());
+  // So much that the journal lets go what the secondary lacks.
+  for (let times = 0; times < 5; times += 1) await teller.write(6, 1);
+  await teller.command(async (site) => (await site.open(A)).resyncPair());
+  await teller.busy(6, (site) => teller.replicateOnce(site));
+  await teller.write(2);
+  await teller.replicate();
+  await teller.prove();
+}
+
+/** The secondary takes over, with all that the primary has, or with what it has itself. */
+async function takingOver(teller: Teller, force: boolean): Promise<void> {
+  await paired(teller);
+  await teller.write(3);
+  const { sequence } = await teller.command(async (site) =>
+    (await site.open(C)).takeOver({ force }),
+  );
+  if (!force && sequence !== teller.model.newest) {
+    throw new Error(`[R2] taken over at ${sequence} of ${teller.model.newest}`);
   }
+  if (!force) await teller.refuses(A);
+  teller.goOnFrom(C, sequence);
+  await teller.write(4);
+  await teller.readAll(C);
+  await teller.write(2);
+  await teller.prove('none');
 }

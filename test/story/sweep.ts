@@ -3,6 +3,7 @@ import type { Survival } from '../sim/disk.ts';
 import { StoryWorld } from './world.ts';
 import type { Fault } from './world.ts';
 import { tellStory } from './story.ts';
+import type { Plot } from './story.ts';
 
 export interface SweepPoints {
   /** Mutating file operations of the story without a fault. */
@@ -11,10 +12,10 @@ export interface SweepPoints {
   readonly messages: number;
 }
 
-/** Tells the story once without a fault, to count the places where one can strike. */
-export async function countPoints(seed: number): Promise<SweepPoints> {
+/** Tells a story once without a fault, to count the places where one can strike. */
+export async function countPoints(seed: number, plot: Plot): Promise<SweepPoints> {
   const world = new StoryWorld({ kind: 'none' }, seed);
-  const { copies } = await tellStory(world, seed);
+  const { copies } = await tellStory(world, seed, plot);
   if (copies !== 1) throw new Error(`${copies} full copies without any fault`);
   return { operations: world.disk.operations, messages: world.messages };
 }
@@ -42,16 +43,17 @@ export function cuts(points: SweepPoints, arrives: boolean, every: number, first
   return faults;
 }
 
-/** Tells the story with each fault. Returns those that broke it, with their errors. */
+/** Tells a story with each fault. Returns those that broke it, with their errors. */
 export async function sweep(
   faults: readonly Fault[],
   seed: number,
+  plot: Plot,
 ): Promise<{ fault: Fault; error: unknown }[]> {
   const failed: { fault: Fault; error: unknown }[] = [];
   for (const fault of faults) {
     const world = new StoryWorld(fault, seed);
     try {
-      await tellStory(world, seed);
+      await tellStory(world, seed, plot);
       if (!world.struck) throw new Error('the fault never struck');
     } catch (error) {
       failed.push({ fault, error });

@@ -131,6 +131,7 @@ export class Sites {
     machine.node = undefined;
     for (const stream of machine.streams.splice(0)) stream.destroy(new Error('the power is gone'));
     // Nobody waits for what a dead machine had under way.
+    node?.set.fail(new Error('the power is gone'));
     node?.disconnect().catch(() => undefined);
     machine.disk = machine.disk.survivors(survival, this.seed);
     await this.clock.pass(0);
@@ -237,6 +238,11 @@ export const MIGRATE = {
   maxRate: undefined,
   detach: false,
 } as const;
+
+/** Every way to migrate. */
+export const WAYS = (['drain', 'handoff', 'bitmap'] as const).flatMap((mode) =>
+  (['post', 'pre'] as const).map((copy) => ({ mode, copy })),
+);
 
 export const REPLICATE = { timeoutMs: 60_000, maxRate: undefined } as const;
 

@@ -1,5 +1,6 @@
 /** Sets the demo up, plays it, and takes everything down again, however it ended. */
 import type { Site } from '../../control/site.ts';
+import type { MigrationCopy, MigrationMode } from '../../node/answers.ts';
 import type { Environment } from '../../sys/environment.ts';
 import type { DemoAnswer } from './answer.ts';
 import type { RunProgram } from './programs.ts';
@@ -13,6 +14,8 @@ export interface DemoOptions extends Omit<StageOptions, 'clock'> {
   /** The folder to keep; undefined for one that goes. */
   readonly keep: string | undefined;
   readonly seconds: number;
+  readonly mode: MigrationMode;
+  readonly copy: MigrationCopy;
   readonly witnessProgram: string;
   readonly run: RunProgram;
   /** Gives the sets a place to be open in; closes them however `action` ends. */
@@ -21,15 +24,14 @@ export interface DemoOptions extends Omit<StageOptions, 'clock'> {
 
 /** Plays the demo. The answer says whether everything was proved. */
 export async function playDemo(options: DemoOptions): Promise<DemoAnswer> {
-  const { environment, keep, seconds, witnessProgram, run, withSite } = options;
+  const { keep, withSite, ...how } = options;
+  const { environment } = how;
   const scratch = openScratch(environment, keep);
   try {
     const stage = await openStage({ ...options, clock: environment.clock });
     try {
       const { folder, kept } = scratch;
-      return await withSite((site) =>
-        playStory({ environment, site, stage, folder, kept, seconds, witnessProgram, run }),
-      );
+      return await withSite((site) => playStory({ ...how, site, stage, folder, kept }));
     } finally {
       stage.close();
     }

@@ -8,7 +8,13 @@ import { MIB } from '../../base/limits.ts';
 import { inspectSet } from '../../control/inspect.ts';
 import type { Site } from '../../control/site.ts';
 import { setPaths } from '../../imageset/set-folder.ts';
-import type { MigrateAnswer, Progress, ReplicateAnswer } from '../../node/answers.ts';
+import type {
+  MigrateAnswer,
+  MigrationCopy,
+  MigrationMode,
+  Progress,
+  ReplicateAnswer,
+} from '../../node/answers.ts';
 import type { StorageNode } from '../../node/storage-node.ts';
 import type { Environment } from '../../sys/environment.ts';
 import { formatDuration } from '../durations.ts';
@@ -24,6 +30,7 @@ import type { Refusal } from './proof.ts';
 import { emptyCast, sceneOf } from './scene.ts';
 import type { Stage } from './stage.ts';
 import { Witness } from './witness.ts';
+import { copiedText, owedText } from './words.ts';
 
 /** Not a multiple of a block: a volume may end anywhere. */
 const LOG_BYTES = 48 * MIB + 1536;
@@ -49,6 +56,8 @@ export interface StoryOptions {
   readonly kept: boolean;
   /** How long hosts write. */
   readonly seconds: number;
+  readonly mode: MigrationMode;
+  readonly copy: MigrationCopy;
   /** Path of bin/witness.js. */
   readonly witnessProgram: string;
   readonly run: RunProgram;
@@ -183,7 +192,7 @@ class Story {
 
   /** B takes over while the host writes on; A goes into it owing C something. */
   private async move(host: DemoHost): Promise<{ migration: MigrateAnswer; bothSentMs: number }> {
-    const { environment, site, stage } = this.options;
+    const { environment, site, stage, mode, copy } = this.options;
     const { a, b } = this.folders;
     this.cast.aSends = false;
     stage.now('the link to kyoto rests for a moment: tokyo will owe it something');
@@ -197,8 +206,8 @@ class Story {
     const startMs = environment.clock.monotonicMs();
     const migration = await osaka.migrate({
       from: a,
-      mode: 'drain',
-      copy: 'post',
+      mode,
+      copy,
       maxRate: Math.max(MOVE_RATE_MIN, this.rateFor(MOVE_SHARE)),
       detach: false,
       onProgress: (progress) => this.showMove(host, progress),
@@ -210,21 +219,24 @@ class Story {
 
     this.tellSwitch(host, migration.nextSequence);
     const { nextSequence, journalCursor, copiedBytes } = migration;
-    const owed = counted(nextSequence - journalCursor, 'number');
-    stage.tell(`tokyo sent kyoto the ${owed} that it still owed, while osaka sent its own`);
-    const copied = formatSize(copiedBytes);
-    stage.tell(`osaka fetched ${copied} from tokyo behind the host, in ${formatDuration(tookMs)}`);
+    stage.tell(owedText(mode, nextSequence - journalCursor));
+    stage.tell(`${copiedText(copy, copiedBytes)}, in ${formatDuration(tookMs)}`);
     return { migration, bothSentMs };
   }
 
   private showMove(host: DemoHost, { step, doneBytes, totalBytes = 0 }: Progress): void {
     const { stage } = this.options;
+    if (step === 'copying ahead') {
+      stage.now('tokyo serves the host still; osaka copies ahead');
+      this.cast.fetching = { doneBytes, totalBytes };
+      return;
+    }
     if (step !== 'copying') {
       stage.now(`tokyo hands over to osaka: ${step}`);
       return;
     }
     stage.now('osaka serves the host, and fetches what it lacks from tokyo');
-    this.cast.aSends = true;
+    this.cast.aSends = this.options.mode === 'drain';
     this.cast.bSends = true;
     this.cast.fetching = { doneBytes, totalBytes };
     const next = this.node('b').set.file.migration?.handover?.nextSequence;

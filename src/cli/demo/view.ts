@@ -57,7 +57,7 @@ function facts(answer: DemoAnswer): string[][] {
       `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
         `tokyo owed ${counted(owed, 'number')}`,
     ],
-    ['two senders', `tokyo and osaka both had records for kyoto for ${formatDuration(bothSentMs)}`],
+    ...twoSenders(bothSentMs),
     ['copy behind', `${formatSize(copiedBytes)} fetched by osaka while it served the host`],
   ];
 }
@@ -79,4 +79,11 @@ function kept(folder: string | null, { accent, faint }: Paint): string[] {
       accent(`rcopy verify ${set('osaka')} --against ${set('kyoto')}`),
     ]),
   ];
+}
+
+/** Only while the old primary drains are there two of them. */
+function twoSenders(bothSentMs: number): [string, string][] {
+  if (bothSentMs === 0) return [];
+  const time = formatDuration(bothSentMs);
+  return [['two senders', `tokyo and osaka both had records for kyoto for ${time}`]];
 }
