@@ -24,6 +24,10 @@ export default class Create extends SetCommand {
       command:
         '<%= config.bin %> create ./tokyo --volume data=100G --volume log=8G --journal-size 4G',
     },
+    {
+      description: 'Hosts that must never wait for the secondary',
+      command: '<%= config.bin %> create ./tokyo --volume db=10G --journal-full map',
+    },
   ];
 
   static override args = {
@@ -42,9 +46,12 @@ export default class Create extends SetCommand {
       default: JOURNAL_BYTES_DEFAULT,
       defaultHelp: async () => '1G',
     }),
-    'journal-full': Flags.string({
-      description: 'what happens when the journal is full: slow hosts down until there is room',
-      options: ['slow'],
+    'journal-full': Flags.option({ options: ['slow', 'map'] as const })({
+      summary: 'what a journal does that is full of what the secondary lacks',
+      description:
+        'slow: hosts wait until the secondary has more, and are refused when nobody sends.\n' +
+        'map: hosts go on, and the pair is suspended: a map keeps which blocks change, and the ' +
+        'next `rcopy replicate` copies those.',
       default: 'slow',
     }),
     'if-missing': Flags.boolean({
@@ -58,6 +65,7 @@ export default class Create extends SetCommand {
       folder: args.dir,
       volumes: distinctVolumes(flags.volume),
       journalBytes: flags['journal-size'],
+      whenFull: flags['journal-full'],
       ifMissing: flags['if-missing'],
     };
     const answer = await this.withSite(flags['lock-wait'], (site) => site.create(request));

@@ -8,7 +8,9 @@ export default class Replicate extends SetCommand {
   static override summary = 'Send what the secondary lacks, and return when it is restored there.';
   static override description =
     'Records go in write order from the journal cursor on; the first time, all contents are ' +
-    'copied. Stopped at any moment, the next call goes on from where this one was.';
+    'copied. Stopped at any moment, the next call goes on from where this one was. A pair that a ' +
+    'full journal suspended goes on with the blocks that changed; one that was split waits for ' +
+    '`rcopy pair resync`.';
 
   static override examples = [
     '<%= config.bin %> replicate ./tokyo',

@@ -11,8 +11,8 @@ export default class Migrate extends SetCommand {
   static override summary = 'Move the primary from one set to another while its pair goes on.';
   static override description =
     'FROM stops answering hosts, seals its history at N, and hands over the next sequence ' +
-    'number and the journal cursor; TO goes on numbering at N and fetches the contents behind ' +
-    'its hosts. The secondary follows throughout, in write order. TO drives, keeps its progress ' +
+    'number and the journal cursor; TO goes on numbering at N and has, or fetches, the ' +
+    'contents. The secondary follows throughout, in write order. TO drives, keeps its progress ' +
     'durably, and goes on with `rcopy migrate resume TO` after any stop.';
 
   static override examples = [
@@ -28,6 +28,14 @@ export default class Migrate extends SetCommand {
       description: 'Return as soon as the new set serves hosts',
       command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --detach',
     },
+    {
+      description: 'FROM is to be needed as short as possible after the switch',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --mode handoff --copy pre',
+    },
+    {
+      description: 'The pair is split, suspended or far behind',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --mode bitmap',
+    },
   ];
 
   static override args = {
@@ -36,14 +44,20 @@ export default class Migrate extends SetCommand {
   };
 
   static override flags = {
-    mode: Flags.string({
-      description: 'how the secondary gets what FROM has not sent: FROM sends it itself',
-      options: ['drain'],
+    mode: Flags.option({ options: ['drain', 'handoff', 'bitmap'] as const })({
+      summary: 'how the secondary gets what FROM has not sent yet',
+      description:
+        'drain: FROM sends it itself, while TO already sends what comes after it.\n' +
+        'handoff: FROM passes its unsent records to TO, which sends them all.\n' +
+        'bitmap: FROM gives a map of the blocks; TO copies these to the secondary, which is not ' +
+        'usable until it has them. The only one for a pair that is not `paired`.',
       default: 'drain',
     }),
-    copy: Flags.string({
-      description: 'when the contents are copied: after the switch, behind the hosts',
-      options: ['post'],
+    copy: Flags.option({ options: ['post', 'pre'] as const })({
+      summary: 'when the contents come to TO',
+      description:
+        'post: after the switch, behind the hosts; what they read comes first.\n' +
+        'pre: before it, while FROM serves them; what changes meanwhile comes after.',
       default: 'post',
     }),
     create: Flags.boolean({ description: 'make TO when there is none' }),
@@ -64,14 +78,14 @@ export default class Migrate extends SetCommand {
   async run(): Promise<MigrateAnswer | PrecheckAnswer> {
     const { args, flags } = await this.parse(Migrate);
     const { from, to } = args;
-    const { create, overwrite, detach } = flags;
+    const { mode, copy, create, overwrite, detach } = flags;
     const request = {
       from: this.addressOf(from),
-      mode: 'drain',
-      copy: 'post',
+      mode,
+      copy,
       maxRate: flags['max-rate'],
       detach,
-    } as const;
+    };
     if (flags['dry-run']) {
       return this.check(flags['lock-wait'], (site) =>
         site.checkMigration(to, request, { create, overwrite }),

@@ -1,11 +1,9 @@
 /** The command `rcopy pair create`: one set becomes the secondary of another. */
 import * as Flags from '@oclif/core/flags';
-import type { PairAnswer, ReplicateAnswer } from '../../src/node/answers.ts';
+import type { ReplicatedPairAnswer } from '../../src/node/answers.ts';
 import { SetCommand } from '../../src/cli/command.ts';
 import { setArg } from '../../src/cli/flags.ts';
-import { pairView } from '../../src/cli/views.ts';
-
-type PairCreateAnswer = PairAnswer & { readonly replicated?: ReplicateAnswer };
+import { pairView } from '../../src/cli/pair-views.ts';
 
 export default class PairCreate extends SetCommand {
   static override summary = 'Make one set the secondary copy of another.';
@@ -38,19 +36,13 @@ export default class PairCreate extends SetCommand {
     wait: Flags.boolean({ description: 'copy, and return when the secondary is usable' }),
   };
 
-  async run(): Promise<PairCreateAnswer> {
+  async run(): Promise<ReplicatedPairAnswer> {
     const { args, flags } = await this.parse(PairCreate);
     const { create, overwrite } = flags;
     const { primary, secondary } = args;
-    const answer = await this.withSite<PairCreateAnswer>(flags['lock-wait'], async (site) => {
+    const answer = await this.withSite<ReplicatedPairAnswer>(flags['lock-wait'], async (site) => {
       const made = await site.createPair(primary, secondary, { create, overwrite });
-      if (!flags.wait) return made;
-      const node = await site.open(primary);
-      const replicated = await this.withProgress('copying', (onProgress) =>
-        node.replicate({ timeoutMs: undefined, maxRate: undefined, onProgress }),
-      );
-      const pair = made.pair && { ...made.pair, state: replicated.state };
-      return { ...made, pair, replicated };
+      return flags.wait ? this.replicated(await site.open(primary), made) : made;
     });
     this.print(pairView(answer, args, await this.paint()));
     return answer;

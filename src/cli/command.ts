@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
 import type { Site } from '../control/site.ts';
-import type { OnProgress } from '../node/answers.ts';
+import type { OnProgress, PairAnswer, ReplicatedPairAnswer } from '../node/answers.ts';
+import type { StorageNode } from '../node/storage-node.ts';
 import { FailedCheck, StoppedBySignal, failureJson, failureOf, stackOf } from './failure.ts';
 import { durationFlag } from './flags.ts';
 import { loadPaint, plainPaint, wantsColor } from './paint.ts';
@@ -128,6 +129,15 @@ export abstract class SetCommand extends RcopyCommand {
     } finally {
       signals.release();
     }
+  }
+
+  /** Brings the secondary up to date after a change of its pair; the answer tells of both. */
+  protected async replicated(node: StorageNode, made: PairAnswer): Promise<ReplicatedPairAnswer> {
+    const replicated = await this.withProgress('copying', (onProgress) =>
+      node.replicate({ timeoutMs: undefined, maxRate: undefined, onProgress }),
+    );
+    const pair = made.pair && { ...made.pair, state: replicated.state };
+    return { ...made, pair, replicated };
   }
 
   /**

@@ -1,5 +1,10 @@
 /** What a migration has done, in a few lines. */
-import type { MigrateAnswer, MigrationStatusAnswer, PrecheckAnswer } from '../node/answers.ts';
+import type {
+  MigrateAnswer,
+  MigrationState,
+  MigrationStatusAnswer,
+  PrecheckAnswer,
+} from '../node/answers.ts';
 import { columns, indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
 import { formatDuration } from './durations.ts';
@@ -16,8 +21,10 @@ export function migrateView(answer: MigrateAnswer, target: string, paint: Paint)
       const how = faint(`(epoch ${epoch}, ${mode}, ${copy}-copy)`);
       return [`${good('✓')} ${strong(target)} ${head} ${how}`, ...indented(numbers(answer, paint))];
     }
-    case 'aborted':
-      return [`${good('✓')} aborted: the primary stays where it was`];
+    case 'aborted': {
+      const where = answer.nextSequence > 0 ? 'is back' : 'stays';
+      return [`${good('✓')} aborted: the primary ${where} where it was`];
+    }
     case 'prepared':
     case 'precopying':
     case 'switching':
@@ -33,7 +40,7 @@ export function migrateView(answer: MigrateAnswer, target: string, paint: Paint)
 }
 
 function numbers(answer: MigrateAnswer, paint: Paint): string[] {
-  const { nextSequence, journalCursor, switchPauseMs, copiedBytes, changed } = answer;
+  const { nextSequence, journalCursor, switchPauseMs, copiedBytes, copy, changed } = answer;
   const owed = nextSequence - journalCursor;
   const cursor = `the journal cursor came over as ${formatCount(journalCursor)}`;
   const rows: Labelled[] = [
@@ -42,7 +49,8 @@ function numbers(answer: MigrateAnswer, paint: Paint): string[] {
   if (changed) {
     // A resumed migration had its pause in an earlier command: there is none to tell of.
     const pause = switchPauseMs > 0 ? [`paused ${formatDuration(switchPauseMs)}`] : [];
-    rows.push(['hosts', [...pause, `${formatSize(copiedBytes)} copied behind them`].join('; ')]);
+    const when = copy === 'pre' ? 'ahead of the switch and behind it' : 'behind them';
+    rows.push(['hosts', [...pause, `${formatSize(copiedBytes)} copied ${when}`].join('; ')]);
   }
   return labelled(rows, paint);
 }
@@ -61,6 +69,32 @@ export function prechecksView({ checks, ready }: PrecheckAnswer, paint: Paint): 
   ];
 }
 
+/** What is left to do; how much there is to copy only the target knows. */
+export function leftText(migration: {
+  readonly side: 'source' | 'target';
+  readonly remainingBytes: number;
+  readonly remainingEntries: number;
+}): string {
+  const { side, remainingBytes, remainingEntries } = migration;
+  const restore = `${formatCount(remainingEntries)} to restore`;
+  return side === 'source' ? restore : `${formatSize(remainingBytes)} to copy, ${restore}`;
+}
+
+/** What a migration says of its source. */
+interface SourceFacts {
+  readonly state: MigrationState;
+  readonly side: 'source' | 'target';
+  readonly source: { readonly name: string };
+  readonly sourceNeeded: boolean;
+}
+
+/** Whether the old storage can go, once hosts have left it; empty before that, and at itself. */
+export function sourceText({ state, side, source, sourceNeeded }: SourceFacts): string {
+  const hasLeft = state === 'copying' || state === 'done';
+  if (!hasLeft || side === 'source') return '';
+  return sourceNeeded ? `${source.name} is still needed` : `${source.name} may be deleted`;
+}
+
 /** `rcopy migrate status`. */
 export function migrationView({ migration }: MigrationStatusAnswer, paint: Paint): string[] {
   if (migration === null) return ['no migration'];
@@ -73,18 +107,21 @@ export function migrationView({ migration }: MigrationStatusAnswer, paint: Paint
     ['secondary', `${secondary.name} at ${secondary.address}`],
     ['how', `${mode}, ${copy}-copy, seen from the ${side}`],
   ];
-  const { nextSequence, journalCursor, remainingBytes, remainingEntries, reason } = migration;
+  const { nextSequence, journalCursor, reason } = migration;
   if (nextSequence !== null) {
     const cursor = journalCursor === null ? '' : `, journal cursor ${formatCount(journalCursor)}`;
     rows.push(['numbers', `N = ${formatCount(nextSequence)}${cursor}`]);
   }
   if (!over) {
-    rows.push(['left', `${formatSize(remainingBytes)} to copy, ${remainingEntries} to restore`]);
+    rows.push(['left', leftText(migration)]);
   }
+  const stillNeeded = sourceText(migration);
+  if (stillNeeded !== '') rows.push(['source', stillNeeded]);
   if (reason !== '') rows.push(['reason', reason]);
+  const verb = migration.returning ? 'abort' : 'resume';
   const next = over
     ? []
-    : ['', `${faint('next:')} ${accent(`rcopy migrate resume ${target.address}`)}`];
+    : ['', `${faint('next:')} ${accent(`rcopy migrate ${verb} ${target.address}`)}`];
   return [
     `${over ? good('●') : warning('◐')} ${strong(`migration ${state}`)}`,
     ...indented([...labelled(rows, paint), ...next]),

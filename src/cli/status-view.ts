@@ -5,6 +5,7 @@ import { columns, indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
 import { formatAge, formatDuration } from './durations.ts';
 import { failureOf } from './failure.ts';
+import { leftText, sourceText } from './migrate-view.ts';
 import type { Paint } from './paint.ts';
 import { counted, formatCount, formatSize } from './sizes.ts';
 
@@ -14,6 +15,7 @@ const ON_THE_WAY: ReadonlySet<string> = new Set([
   'copying',
   'migrating',
   'not usable',
+  'split',
   'sealed',
   'retired',
 ]);
@@ -66,7 +68,9 @@ export function statusLines(entries: readonly StatusEntry[], paint: Paint): stri
 function statusRow(status: StatusAnswer, paint: Paint): string[] {
   const { pair, health, set } = status;
   const facts = [
-    ...(pair === null ? [] : [lagText(pair.lag), `link ${pair.link}`, usableText(pair.usable)]),
+    ...(pair === null || pair.state === 'takeover'
+      ? []
+      : [lagText(pair.lag), `link ${pair.link}`, usableText(pair.usable)]),
     `journal ${journalShare(status)}`,
   ];
   return [
@@ -112,6 +116,9 @@ function roleAndState({ set }: StatusAnswer): string {
 
 function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
   if (pair === null) return [];
+  if (pair.state === 'takeover') {
+    return [['former', `${pair.peer.name} at ${pair.peer.address}, which follows no more`]];
+  }
   const sender = set.role === 'secondary';
   const contact =
     pair.lastContact === null ? '' : `, last contact ${formatAge(pair.lastContact, nowMs)}`;
@@ -138,24 +145,25 @@ function usableText(usable: boolean | null): string {
 }
 
 function lagFacts({ entries, bytes, seconds }: Lag): string {
-  if (entries === 0) return 'none: 0 entries, 0 bytes, 0 s';
-  const age = formatDuration(seconds * 1000);
+  if (entries === 0 && bytes === 0) return 'none: 0 entries, 0 bytes, 0 s';
+  const age = seconds === null ? 'age not known' : formatDuration(seconds * 1000);
   return `${counted(entries, 'entry', 'entries')}, ${formatSize(bytes)}, ${age}`;
 }
 
 function lagText(lag: Lag | null): string {
   if (lag === null) return '';
-  return lag.entries === 0 ? 'no lag' : `lag ${lagFacts(lag)}`;
+  return lag.entries === 0 && lag.bytes === 0 ? 'no lag' : `lag ${lagFacts(lag)}`;
 }
 
-function migrationRows({ migration }: StatusAnswer): Labelled[] {
+function migrationRows({ migration, pair }: StatusAnswer): Labelled[] {
   if (migration === null) return [];
-  const { state, side, mode, remainingBytes, remainingEntries } = migration;
-  const left =
-    state === 'done' || state === 'aborted'
-      ? ''
-      : `, ${formatSize(remainingBytes)} to copy, ${remainingEntries} to restore`;
-  return [['migration', `${state}, ${side} side, ${mode}${left}`]];
+  const { state, side, mode } = migration;
+  const left = state === 'done' || state === 'aborted' ? '' : `, ${leftText(migration)}`;
+  const rows: Labelled[] = [['migration', `${state}, ${side} side, ${mode}${left}`]];
+  // Another set may have taken the place of a source that was deleted.
+  if (migration.source.address === pair?.peer.address) return rows;
+  const source = sourceText(migration);
+  return source === '' ? rows : [...rows, ['source', source]];
 }
 
 function sealRows({ seal }: StatusAnswer): Labelled[] {
@@ -168,14 +176,18 @@ function journalShare({ journal }: StatusAnswer): string {
 }
 
 function journalText(status: StatusAnswer): string {
-  return `${journalShare(status)} of ${formatSize(status.journal.capacityBytes)}`;
+  const { capacityBytes, whenFull } = status.journal;
+  const policy = whenFull === 'map' ? '; when it is full, changes are mapped' : '';
+  return `${journalShare(status)} of ${formatSize(capacityBytes)}${policy}`;
 }
 
 function numbersText({ journal, pair, set }: StatusAnswer): string {
   const { nextSequence, durableSequence, appliedSequence } = journal;
   const own = [`next ${formatCount(nextSequence)}`, `durable ${formatCount(durableSequence)}`];
   own.push(`${set.role === 'secondary' ? 'restored' : 'applied'} ${formatCount(appliedSequence)}`);
-  if (pair === null || set.role === 'secondary') return own.join(', ');
+  if (pair === null || pair.state === 'takeover' || set.role === 'secondary') {
+    return own.join(', ');
+  }
   own.push(`restored ${formatCount(pair.restoredSequence)}`);
   return `${own.join(', ')}, cursor ${formatCount(pair.journalCursor)}`;
 }

@@ -3,7 +3,6 @@ import type {
   CreateAnswer,
   ExportAnswer,
   ImportAnswer,
-  PairAnswer,
   ReplicateAnswer,
   WriteAnswer,
 } from '../node/answers.ts';
@@ -41,33 +40,6 @@ export function exportView(answer: ExportAnswer, output: string, { good, faint }
   return [`${good('✓')} exported ${volume} into ${output}: ${amount} ${asOf}`];
 }
 
-/** The two ends of a pair, as the user named them. */
-export interface PairNames {
-  readonly primary: string;
-  readonly secondary: string;
-}
-
-export function pairView(
-  answer: PairAnswer & { readonly replicated?: ReplicateAnswer },
-  { primary, secondary }: PairNames,
-  paint: Paint,
-): string[] {
-  const { good, strong, faint, accent } = paint;
-  const said = answer.changed ? 'is paired with' : 'is paired already with';
-  const head = `${good('✓')} ${strong(primary)} ${said} ${strong(secondary)}`;
-  if (answer.replicated !== undefined) {
-    return [head, ...indented([replicatedText(answer.replicated)])];
-  }
-  if (answer.pair?.state !== 'copying') return [head];
-  return [head, ...indented([`${faint('next:')} ${accent(`rcopy replicate ${primary}`)}`])];
-}
-
-export function pairEndView(answer: PairAnswer, set: string, { good, strong }: Paint): string[] {
-  if (!answer.changed) return [`${good('✓')} ${strong(set)} has no pair; nothing to do`];
-  const peer = answer.pair?.secondary ?? 'its secondary';
-  return [`${good('✓')} ${strong(set)} and ${strong(peer)} are a pair no more`];
-}
-
 export function replicateView(answer: ReplicateAnswer, { good, faint }: Paint): string[] {
   const all = answer.restoredSequence + 1 >= answer.nextSequence;
   const head = all
@@ -77,7 +49,8 @@ export function replicateView(answer: ReplicateAnswer, { good, faint }: Paint): 
   return [`${good('✓')} ${head}${number}`, ...indented([replicatedText(answer)])];
 }
 
-function replicatedText(answer: ReplicateAnswer): string {
+/** What one replication did, in a line. */
+export function replicatedText(answer: ReplicateAnswer): string {
   const { sentRecords, sentBytes, copiedBytes, copies, seconds } = answer;
   const parts: string[] = [];
   if (copies > 0 || copiedBytes > 0) parts.push(`copied ${formatSize(copiedBytes)}`);

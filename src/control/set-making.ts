@@ -11,7 +11,7 @@ import {
 import type { JournalSizes } from '../base/limits.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { readSetFile } from '../imageset/set-file-store.ts';
-import type { CreateAnswer } from '../node/answers.ts';
+import type { CreateAnswer, WhenFull } from '../node/answers.ts';
 import type { Environment } from '../sys/environment.ts';
 
 /** What may be done to get a target that was never written. */
@@ -26,12 +26,16 @@ export interface CreateRequest {
   readonly folder: string;
   readonly volumes: readonly { readonly name: string; readonly sizeBytes: number }[];
   readonly journalBytes: number;
+  /** What a full journal does: slows hosts, unless told. */
+  readonly whenFull?: WhenFull | undefined;
   readonly ifMissing: boolean;
 }
 
 /** The pair, or the migration, that is asked for exists already: nothing to prepare. */
-export function isPartnerOf(there: SetFile, model: SetFile): boolean {
-  return there.pair?.peer.setId === model.setId || there.migration?.source.setId === model.setId;
+export function isPartnerOf({ role, pair, migration }: SetFile, model: SetFile): boolean {
+  // A set that was taken over from, or left by the other end, still names a pair that is over.
+  if (role === 'secondary' && pair && pair.id === model.pair?.id) return true;
+  return migration?.source.setId === model.setId && migration.state !== 'aborted';
 }
 
 export function existingSet(environment: Environment, folder: string): SetFile | undefined {
@@ -92,6 +96,9 @@ export function createAnswer(file: SetFile, folder: string, changed: boolean): C
     changed,
     set: { id: file.setId, name: file.name, path: folder },
     volumes: file.volumes.map(({ name, sizeBytes }) => ({ name, size: sizeBytes })),
-    journal: { capacityBytes: file.journal.segmentBytes * file.journal.segmentsMax },
+    journal: {
+      capacityBytes: file.journal.segmentBytes * file.journal.segmentsMax,
+      whenFull: file.journal.whenFull,
+    },
   };
 }

@@ -72,6 +72,7 @@ export class Site implements Connector {
         name: basename(folder),
         volumes: request.volumes,
         journal: journalSizesFor(request.journalBytes),
+        whenFull: request.whenFull ?? 'slow',
       });
     }
     return createAnswer(readSetFile(files, folder), folder, existing === undefined);
@@ -212,6 +213,7 @@ export class Site implements Connector {
       name: basename(target),
       volumes: model.volumes,
       journal: journalOf(model),
+      whenFull: model.journal.whenFull,
     });
   }
 

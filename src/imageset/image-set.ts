@@ -68,6 +68,8 @@ export class ImageSet {
   readonly findings: readonly Finding[];
   /** Everything up to here is synced in the images, durably known. */
   applied: ProvenPosition;
+  /** How often in this opening maps took over what the journal kept for the secondary. */
+  fallBacks = 0;
   /** What the pair's secondary said; null without a pair. */
   secondary: SecondaryState | null;
   /** Secondary: image and journal are an exact prefix. */

@@ -10,6 +10,7 @@ import type { Run } from '../journal/run.ts';
 import type { BlockMap } from './block-map.ts';
 import type { ImageSet } from './image-set.ts';
 import { isWithoutJournal } from './pair-states.ts';
+import { sealedError } from './refusals.ts';
 import { blankMaps, createMaps, namesWith } from './set-maps.ts';
 
 /** After so many bytes of journal others get their turn. */
@@ -129,10 +130,10 @@ export function joined(before: readonly LineageRun[], found: readonly LineageRun
     } else runs.push(run);
   }
   let room = CHAINS_LENGTH_MAX;
-  return runs.map((run) => {
-    const chains = run.chains.slice(0, Math.max(CHAIN_DIGITS, room));
+  return runs.map(({ epoch, id, first, chains: all }) => {
+    const chains = all.slice(0, Math.max(CHAIN_DIGITS, room));
     room -= chains.length;
-    return { ...run, chains, sealed: sealed.has(run.id) };
+    return { epoch, id, first, sealed: sealed.has(id), chains };
   });
 }
 
@@ -169,20 +170,12 @@ export interface FallBack {
 
 /**
  * From now on the dirty maps say what the secondary lacks, and the journal keeps nothing for it.
- * Durable when it resolves. Throws `E_UNREACHABLE` while there are blocks that cannot be applied.
+ * Durable when it resolves. Throws `E_UNREACHABLE` while there are blocks that cannot be applied,
+ * `E_SEALED` when a set is to be split that has sealed meanwhile.
  */
 export function fallBackToMap(set: ImageSet, how: FallBack): Promise<void> {
-  const before = falling.get(set) ?? Promise.resolve();
-  const fallen = before.then(() => fallBack(set, how));
-  falling.set(
-    set,
-    fallen.catch(() => undefined),
-  );
-  return fallen;
+  return set.contents.dirty.inTurn(() => fallBack(set, how));
 }
-
-/** One at a time. */
-const falling = new WeakMap<ImageSet, Promise<void>>();
 
 async function fallBack(set: ImageSet, { state, reason }: FallBack): Promise<void> {
   const { pair } = set.file;
@@ -200,17 +193,22 @@ async function fallBack(set: ImageSet, { state, reason }: FallBack): Promise<voi
     );
     await set.applier.checkpoint(); // saves the maps
   }
-  await set.identity.update((file) => ({
-    ...file,
-    pair: file.pair && {
-      ...file.pair,
-      state,
-      reason,
-      lineage: joined(file.pair.lineage, lacking.lineage),
-      behindSinceMs: file.pair.behindSinceMs ?? lacking.sinceMs,
-    },
-    maps: contents.dirty.inUse ? namesWith(file, contents.dirty) : file.maps,
-  }));
+  await set.identity.update((file) => {
+    // What it owes at its seal, it has to send.
+    if (state === 'split' && (file.seal ?? set.ownRun()?.seal)) throw sealedError(file);
+    return {
+      ...file,
+      pair: file.pair && {
+        ...file.pair,
+        state,
+        reason,
+        lineage: joined(file.pair.lineage, lacking.lineage),
+        behindSinceMs: file.pair.behindSinceMs ?? lacking.sinceMs,
+      },
+      maps: contents.dirty.inUse ? namesWith(file, contents.dirty) : file.maps,
+    };
+  });
+  set.fallBacks += 1;
   set.trim();
   set.changed();
 }

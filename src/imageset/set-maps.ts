@@ -53,18 +53,25 @@ export function namesWithout(file: SetFile, maps: VolumeMaps): string[] {
   return file.maps.filter((name) => !gone.has(name));
 }
 
-/** Ends the use of one kind of maps, together with a change of set.json that needs them no more. */
-export async function dropMaps(
+/**
+ * Ends the use of one kind of maps, together with a change of set.json that needs them no more.
+ * `holds` is asked when nothing else is done with them: if it says no, all stays as it is.
+ */
+export function dropMaps(
   set: ImageSet,
   maps: VolumeMaps,
   change: (file: SetFile) => SetFile = (file) => file,
+  holds: () => boolean = () => true,
 ): Promise<void> {
-  await set.identity.update((file) => {
-    const changed = change(file);
-    return { ...changed, maps: namesWithout(changed, maps) };
+  return maps.inTurn(async () => {
+    if (!holds()) return;
+    await set.identity.update((file) => {
+      const changed = change(file);
+      return { ...changed, maps: namesWithout(changed, maps) };
+    });
+    maps.stop();
+    await removeFiles(set, maps);
   });
-  maps.stop();
-  await removeFiles(set, maps);
 }
 
 /** Gives up maps that were made, and that set.json did not come to name. */

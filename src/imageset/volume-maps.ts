@@ -21,6 +21,7 @@ export const MAP_KINDS_IN_ORDER: readonly MapKind[] = ['presence', 'dirty', 'cha
 export class VolumeMaps {
   readonly kind: MapKind;
   private files: readonly MapFile[] = [];
+  private turn: Promise<unknown> = Promise.resolve();
 
   constructor(kind: MapKind) {
     this.kind = kind;
@@ -67,6 +68,16 @@ export class VolumeMaps {
   /** Writes over what is flawed; to be called at each start, once the set is not called clean. */
   async heal(): Promise<void> {
     for (const file of this.files) await file.heal();
+  }
+
+  /**
+   * Runs what makes, fills or drops them, with its change of set.json, or what must not come in
+   * between: one such work at a time.
+   */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const worked = this.turn.then(work);
+    this.turn = worked.catch(() => undefined);
+    return worked;
   }
 
   /** Takes these files into use, one for each volume, in place of what was. */

@@ -74,6 +74,7 @@ export function sealSequence(set: ImageSet, run: Run): number | undefined {
 
 export function senderView(set: ImageSet, run: Run): SenderView {
   const { pair, epoch } = set.file;
+  const { dirty } = set.contents;
   const acknowledged = set.secondary?.durable;
   const end = sealSequence(set, run);
   return {
@@ -85,8 +86,8 @@ export function senderView(set: ImageSet, run: Run): SenderView {
     firstKept: run.firstKept,
     chainBefore: (sequence) => chainBefore(run, sequence),
     copyDue: pair?.state === 'copying' && run.epoch === epoch,
-    byMap: set.contents.dirty.inUse,
-    partial: set.contents.dirty.isPartial,
+    byMap: dirty.inUse,
+    partial: dirty.isPartial,
     copyBase: pair?.copyBase ?? null,
     formerBases: pair?.formerBases ?? [],
     isProven: (place) => isProven(set, place),

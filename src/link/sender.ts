@@ -81,9 +81,12 @@ export class Sender {
   private consumed = 0;
   private ended: { readonly error: RcopyError | undefined } | undefined;
   private working: Promise<void> = Promise.resolve();
+  /** What the secondary says on this link is about what was sent since then. */
+  private readonly fallBacks: number;
 
   constructor(options: SenderOptions) {
     this.options = options;
+    this.fallBacks = options.set.fallBacks;
     this.pacer = new Pacer(options.set.environment.clock, options.maxRate);
   }
 
@@ -122,9 +125,9 @@ export class Sender {
 
   /** Throws when there is nothing to be sent any more. */
   private check(): void {
-    const { failure, file } = this.options.set;
+    const { failure, file, fallBacks } = this.options.set;
     if (failure) throw failure;
-    if (file.pair && !sendsNothing(file.pair)) return;
+    if (file.pair && !sendsNothing(file.pair) && fallBacks === this.fallBacks) return;
     const reason = file.pair?.reason ?? '';
     throw new RcopyError('E_STATE', `${file.name} sends nothing now${reason && `: ${reason}`}`);
   }
@@ -322,10 +325,12 @@ export class Sender {
     this.copyWasDone = false;
     this.copySeen = false;
     this.copy = undefined;
-    this.working = dropMaps(set, set.contents.dirty, (file) => ({
-      ...file,
-      pair: file.pair && followingAgain(file.pair),
-    }));
+    this.working = dropMaps(
+      set,
+      set.contents.dirty,
+      (file) => ({ ...file, pair: file.pair && followingAgain(file.pair) }),
+      () => set.fallBacks === this.fallBacks,
+    );
     this.working.then(
       () => set.changed(),
       (error: unknown) => set.fail(error),

@@ -81,7 +81,8 @@ function pairState(source: PartyFacts, mode: Migration['mode']): Precheck {
   }
   if (state === 'takeover') return fail(`${pair.peer.name} is no secondary of ${identity.name}`);
   if (mode !== 'bitmap' && state !== 'paired') {
-    return fail(`the pair is ${state}: \`rcopy replicate\` first, or migrate with --mode bitmap`);
+    const first = state === 'split' ? 'rcopy pair resync' : 'rcopy replicate';
+    return fail(`the pair is ${state}: \`${first}\` first, or migrate with --mode bitmap`);
   }
   if (mode === 'handoff' && !followsEpoch) return fail(NOT_THERE);
   return { name: 'pair-state', ok: true, detail: good };

@@ -5,11 +5,11 @@
  * and no more than what the target has in its journal, to be laid over it. All other blocks are at
  * the secondary what they were at the source.
  */
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import type { AbsentSource } from '../imageset/contents.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Migration } from '../migration/machine.ts';
-import { isAway } from './peers.ts';
 import type { Peer } from './peers.ts';
 
 export function absentSource(
@@ -37,12 +37,21 @@ export function absentSource(
       try {
         return await first.fetch(volume, offset, length);
       } catch (error) {
-        if (!isAway(error)) throw error;
+        if (!isRcopyError(error)) throw error;
         // What the secondary cannot give is still the source's to give: its error says more.
-        return second.fetch(volume, offset, length).catch(() => Promise.reject(error as Error));
+        return second.fetch(volume, offset, length).catch(() => Promise.reject(cannotGive(error)));
       }
     },
   };
+}
+
+/** Whatever the source suffers from, this set serves its hosts, and asks again. */
+function cannotGive(error: RcopyError): RcopyError {
+  if (error.code === 'E_UNREACHABLE') return error;
+  return new RcopyError('E_UNREACHABLE', `a block cannot be fetched: ${error.message}`, {
+    cause: error,
+    hint: error.hint,
+  });
 }
 
 /** Whether the secondary was owed the block at `offset`, and up to where that is so. */

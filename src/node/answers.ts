@@ -15,6 +15,9 @@ export type SetState =
   | 'migrating'
   | 'retired';
 
+/** States of a pair; `journal-full` only at the primary, while hosts wait. */
+export type PairState = 'copying' | 'paired' | 'split' | 'suspended' | 'journal-full' | 'takeover';
+
 export type MigrationState =
   | 'prepared'
   | 'precopying'
@@ -25,11 +28,14 @@ export type MigrationState =
 export type MigrationMode = 'drain' | 'handoff' | 'bitmap';
 export type MigrationCopy = 'post' | 'pre';
 
+/** What a journal does that is full of what the secondary lacks. */
+export type WhenFull = SetFile['journal']['whenFull'];
+
 export interface CreateAnswer {
   readonly changed: boolean;
   readonly set: { readonly id: string; readonly name: string; readonly path: string };
   readonly volumes: readonly { readonly name: string; readonly size: number }[];
-  readonly journal: { readonly capacityBytes: number };
+  readonly journal: { readonly capacityBytes: number; readonly whenFull: WhenFull };
 }
 
 export interface WriteAnswer {
@@ -67,6 +73,9 @@ export interface PairAnswer {
   } | null;
 }
 
+/** Of commands that also replicate when they are told to. */
+export type ReplicatedPairAnswer = PairAnswer & { readonly replicated?: ReplicateAnswer };
+
 export interface TakeoverAnswer {
   readonly changed: boolean;
   /** The old primary was not asked: what it took and did not send is not here. */
@@ -102,9 +111,12 @@ export interface WaitAnswer {
 }
 
 export interface Lag {
+  /** Numbers that the secondary has not made durable. */
   readonly entries: number;
+  /** Bytes of their records; where dirty maps say what is lacking, bytes of those blocks. */
   readonly bytes: number;
-  readonly seconds: number;
+  /** Age of the oldest of them; null when the journal does not have it any more. */
+  readonly seconds: number | null;
 }
 
 export interface SourceStatus {
@@ -113,6 +125,13 @@ export interface SourceStatus {
   /** Lowest and highest number that it still owes; null when nobody can tell yet. */
   readonly from: number;
   readonly to: number | null;
+}
+
+export interface Health {
+  readonly healthy: boolean;
+  readonly word: string;
+  readonly reason: string;
+  readonly next: string | null;
 }
 
 export interface StatusAnswer {
@@ -137,9 +156,10 @@ export interface StatusAnswer {
     readonly firstSequence: number;
     readonly bytes: number;
     readonly capacityBytes: number;
+    readonly whenFull: WhenFull;
   };
   readonly pair: {
-    readonly state: string;
+    readonly state: PairState;
     /** Can the secondary's data be used? On a primary: by its last word; null when never heard. */
     readonly usable: boolean | null;
     readonly link: 'up' | 'down';
@@ -161,10 +181,13 @@ export interface StatusAnswer {
     readonly side: 'source' | 'target';
     readonly mode: MigrationMode;
     readonly copy: MigrationCopy;
+    readonly source: { readonly name: string; readonly address: string };
     readonly epoch: number;
     readonly nextSequence: number;
     readonly remainingBytes: number;
     readonly remainingEntries: number;
+    /** Something would be lost with the source; false when it may be deleted. */
+    readonly sourceNeeded: boolean;
   } | null;
   readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
   readonly hosts: readonly {
@@ -174,12 +197,7 @@ export interface StatusAnswer {
     readonly writtenBytes: number;
   }[];
   /** healthy, or the reason why not, and the next command to run. */
-  readonly health: {
-    readonly healthy: boolean;
-    readonly word: string;
-    readonly reason: string;
-    readonly next: string | null;
-  };
+  readonly health: Health;
   /** What opening the set found: a torn tail that was cut, a bad cursor slot. */
   readonly notices: readonly string[];
 }
@@ -225,6 +243,10 @@ export interface MigrationStatusAnswer {
     readonly journalCursor: number | null;
     readonly remainingBytes: number;
     readonly remainingEntries: number;
+    /** Something would be lost with the source; false when it may be deleted. */
+    readonly sourceNeeded: boolean;
+    /** The target has sealed its epoch back to the source: only `migrate abort` goes on. */
+    readonly returning: boolean;
     readonly reason: string;
   } | null;
 }

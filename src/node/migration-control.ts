@@ -17,6 +17,7 @@ import type {
   PrecheckAnswer,
 } from './answers.ts';
 import { partyFacts } from './facts.ts';
+import { remainingEntries, sourceNeeded } from './migration-progress.ts';
 import { buryMigration } from './migration-source.ts';
 import {
   noControllers,
@@ -29,8 +30,8 @@ import { isUnderWay } from './pairing.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
 import type { MigrateRequest, ResumeRequest } from './requests.ts';
+import { isReturning } from './set-state.ts';
 import { giveUpSource } from './source-lost.ts';
-import { remainingEntries } from './status.ts';
 
 export interface MigrationControlOptions {
   readonly set: ImageSet;
@@ -94,8 +95,10 @@ export class MigrationControl {
     const existing = set.file.migration;
     if (existing?.side === 'target' && (await this.isFrom(existing, request.from))) {
       if (existing.state === 'done') return this.tellRetired(existing);
-      this.refuseReturning(existing);
-      if (isUnderWay(existing)) return this.run(existing, { kind: 'restarted' }, request);
+      if (isUnderWay(existing)) {
+        this.refuseReturning(existing);
+        return this.run(existing, { kind: 'restarted' }, request);
+      }
     }
     const { checks, source, secondary } = await this.gather(request);
     refuseUnready(checks);
@@ -183,6 +186,8 @@ export class MigrationControl {
         journalCursor: migration.handover?.journalCursor ?? null,
         remainingBytes: set.contents.absentBytes,
         remainingEntries: remainingEntries(set, next ?? 0),
+        sourceNeeded: sourceNeeded(set),
+        returning: isReturning(set),
         reason: migration.reason,
       },
     };

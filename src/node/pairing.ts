@@ -31,7 +31,7 @@ export async function createPair(
 ): Promise<PairAnswer> {
   const facts = await secondary.call<PartyFacts>('facts', null);
   const { file } = set;
-  if (checkPair(file, facts) === 'exists') {
+  if (checkPair(set, facts) === 'exists') {
     return { changed: false, pair: pairAnswer(file, address) };
   }
   await ensureEpoch(set);
@@ -53,8 +53,8 @@ export async function createPair(
   return { changed: true, pair: pairAnswer(set.file, address) };
 }
 
-/** Whether `file`'s set and the one that `facts` speak of can become a pair, or are one already. */
-export function checkPair(file: SetFile, facts: PartyFacts): 'new' | 'exists' {
+/** Whether the set and the one that `facts` speak of can become a pair, or are one already. */
+export function checkPair({ file, folder }: ImageSet, facts: PartyFacts): 'new' | 'exists' {
   checkPrimary(file);
   if (!file.pair) {
     checkSecondary(file, facts);
@@ -63,8 +63,9 @@ export function checkPair(file: SetFile, facts: PartyFacts): 'new' | 'exists' {
   if (file.pair.peer.setId === facts.identity.setId && facts.pair?.id === file.pair.id) {
     return 'exists';
   }
+  const isOver = file.pair.state === 'takeover';
   throw new RcopyError('E_PAIRED', `${file.name} is paired with ${file.pair.peer.name} already`, {
-    hint: 'end that pair with `rcopy pair delete`',
+    hint: `end that pair first: \`rcopy pair delete ${folder}${isOver ? ' --local' : ''}\``,
   });
 }
 
@@ -147,6 +148,13 @@ export function isBlank(set: ImageSet): boolean {
   );
 }
 
+export interface PairEnds {
+  /** How to reach the secondary; undefined when it is not to be asked. */
+  readonly secondary: ((pair: PairEntry) => Peer) | undefined;
+  /** Ends the links to it. */
+  readonly stop: () => Promise<void>;
+}
+
 /**
  * The primary ends the pair; both know it when it resolves. Without `secondary` only this end does,
  * whichever it is.
@@ -154,7 +162,7 @@ export function isBlank(set: ImageSet): boolean {
 export async function deletePair(
   set: ImageSet,
   address: string,
-  secondary: ((pair: PairEntry) => Peer) | undefined,
+  { secondary, stop }: PairEnds,
 ): Promise<PairAnswer> {
   const { file } = set;
   if (!file.pair) return { changed: false, pair: null };
@@ -165,24 +173,29 @@ export async function deletePair(
   }
   if (file.migration && isUnderWay(file.migration)) {
     throw new RcopyError('E_STATE', `${file.name} takes part in a migration that is under way`, {
-      hint: 'finish it with `rcopy migrate resume`',
+      hint: `finish it with \`rcopy migrate resume ${file.migration.target.address}\``,
     });
   }
   const before = pairAnswer(file, address);
   const call = { pairId: file.pair.id };
-  if (secondary) await askToLeave(secondary(file.pair), call);
+  await stop();
+  if (secondary) await askToLeave(address, secondary(file.pair), call);
   await leavePair(set, call.pairId);
   return { changed: true, pair: before };
 }
 
-async function askToLeave(secondary: Peer, call: { pairId: string }): Promise<void> {
+async function askToLeave(
+  address: string,
+  secondary: Peer,
+  call: { pairId: string },
+): Promise<void> {
   try {
     await secondary.call('pair.leave', call);
   } catch (error) {
     if (!isRcopyError(error, 'E_UNREACHABLE')) throw error;
     throw new RcopyError('E_UNREACHABLE', error.message, {
       cause: error,
-      hint: 'if it will not come back: the same command with --local',
+      hint: `if it will not come back: \`rcopy pair delete ${address} --local\``,
     });
   }
 }

@@ -2,12 +2,12 @@
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { ReplicateAnswer } from './answers.ts';
 import type { MigrationControl } from './migration-control.ts';
-import { pairOf } from './pairing.ts';
+import { sendingPair } from './replication.ts';
 import type { Replication } from './replication.ts';
 import type { ReplicateRequest } from './requests.ts';
 import { sealedError } from '../imageset/refusals.ts';
 import { RcopyError } from '../base/errors.ts';
-import { stateOf } from './status.ts';
+import { stateOf } from './set-state.ts';
 import { withTimeout } from './wait.ts';
 
 export async function replicate(
@@ -39,6 +39,7 @@ export async function replicate(
   try {
     await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
       if (isThere(set, sequence) || replication.isFinished) return true;
+      sendingPair(set); // it may be split or gone meanwhile
       const failure = replication.failure ?? sourceFailure;
       if (failure) throw failure;
       return false;
@@ -68,7 +69,7 @@ function checkRole(set: ImageSet): void {
       hint: file.pair ? `rcopy replicate ${file.pair.peer.address}` : undefined,
     });
   }
-  pairOf(set);
+  sendingPair(set);
 }
 
 function isThere(set: ImageSet, sequence: number): boolean {

@@ -3,6 +3,7 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { FrameChannel } from '../link/channel.ts';
 import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
+import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { goOn } from '../imageset/lacking.ts';
 import { isWithoutJournal } from '../imageset/pair-states.ts';
@@ -106,6 +107,7 @@ export class Replication {
     try {
       await set.until(() => {
         if (this.isFinished) return true;
+        sendingPair(set); // it may be split meanwhile
         if (this.failure) throw this.failure;
         return false;
       });
@@ -130,11 +132,12 @@ export class Replication {
   private async run(maxRate: number | undefined): Promise<void> {
     const { set } = this.options;
     for (;;) {
+      const { fallBacks } = set;
       try {
         return await this.sendAll(maxRate);
       } catch (error) {
         // A journal that became full meanwhile has left it to maps: these are sent at once.
-        const becameFull = isRcopyError(error, 'E_STATE') && set.file.pair?.state === 'suspended';
+        const becameFull = isRcopyError(error, 'E_STATE') && set.fallBacks !== fallBacks;
         if (this.stopping || !becameFull) throw error;
       }
     }
@@ -200,16 +203,10 @@ export class Replication {
   }
 }
 
-/** Throws when this set has nothing to send, or must not. */
-async function readyToSend(set: ImageSet): Promise<void> {
+/** The pair, unless nothing is sent to its secondary until an operator changes that. */
+export function sendingPair(set: ImageSet): PairEntry {
   const { pair, seal, migration } = set.file;
   if (!pair) throw notPaired(set);
-  if (pair.state === 'split') throw isSplit(set);
-  if (pair.state === 'takeover') {
-    throw new RcopyError('E_STATE', `${set.file.name} took over from ${pair.peer.name}`, {
-      hint: 'end the old pair with `rcopy pair delete --local`, then make a new one',
-    });
-  }
   if (seal && migration?.mode === 'bitmap') {
     throw new RcopyError(
       'E_STATE',
@@ -217,11 +214,27 @@ async function readyToSend(set: ImageSet): Promise<void> {
       { hint: `rcopy replicate ${seal.successor.address}` },
     );
   }
-  if (!seal) await ensureEpoch(set);
+  if (pair.state === 'split') throw isSplit(set);
+  if (pair.state === 'takeover') {
+    throw new RcopyError(
+      'E_STATE',
+      `${set.file.name} took over: ${pair.peer.name} follows no more`,
+      {
+        hint: `end the old pair: \`rcopy pair delete ${set.folder} --local\`, then make a new one`,
+      },
+    );
+  }
+  return pair;
+}
+
+/** Throws when this set has nothing to send, or must not. */
+async function readyToSend(set: ImageSet): Promise<void> {
+  sendingPair(set);
+  if (!set.file.seal) await ensureEpoch(set);
 }
 
 /** The refusal of a command that needs a pair that is not split. */
-export function isSplit({ file, folder }: ImageSet): RcopyError {
+function isSplit({ file, folder }: ImageSet): RcopyError {
   return new RcopyError('E_STATE', `the pair of ${file.name} is split: nothing is sent`, {
     hint: `go on with \`rcopy pair resync ${folder}\``,
   });

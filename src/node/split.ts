@@ -17,10 +17,11 @@ import type { Peer } from './peers.ts';
 export async function splitPair(
   set: ImageSet,
   address: string,
-  secondary: (pair: PairEntry) => Peer,
+  { secondary, stop }: { secondary: (pair: PairEntry) => Peer; stop: () => Promise<void> },
 ): Promise<PairAnswer> {
   const pair = checkOperator(set);
   if (pair.state === 'split') return { changed: false, pair: pairAnswer(set.file, address) };
+  await stop();
   await tell(secondary(pair), 'pair.split', { pairId: pair.id });
   await fallBackToMap(set, { state: 'split', reason: 'an operator split it' });
   return { changed: true, pair: pairAnswer(set.file, address) };
@@ -86,8 +87,8 @@ function checkOperator(set: ImageSet): PairEntry {
     });
   }
   if (pair.state === 'takeover') {
-    throw new RcopyError('E_STATE', `${file.name} took over: its former primary follows no more`, {
-      hint: 'end the old pair with `rcopy pair delete --local`, then make a new one',
+    throw new RcopyError('E_STATE', `${file.name} took over: ${pair.peer.name} follows no more`, {
+      hint: `end the old pair: \`rcopy pair delete ${set.folder} --local\`, then make a new one`,
     });
   }
   if (file.migration && isUnderWay(file.migration)) {

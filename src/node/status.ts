@@ -1,11 +1,13 @@
 /** What `rcopy status` says (R10): only what was measured, and how old it is. */
-import { counted } from '../base/words.ts';
+import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
-import type { Run } from '../journal/run.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { Lag, SetState, StatusAnswer } from './answers.ts';
-import { isUnderWay } from './pairing.ts';
+import type { StatusAnswer } from './answers.ts';
+import { healthOf } from './health.ts';
+import { firstLacking, lagOf } from './lag.ts';
+import { remainingEntries, sourceNeeded } from './migration-progress.ts';
 import type { Replication } from './replication.ts';
+import { pairStateOf, stateOf } from './set-state.ts';
 
 export interface StatusParts {
   readonly set: ImageSet;
@@ -15,7 +17,7 @@ export interface StatusParts {
 }
 
 export function statusOf(parts: StatusParts): StatusAnswer {
-  const { set, path } = parts;
+  const { set, path, replication } = parts;
   const { file } = set;
   const state = stateOf(set);
   const answer = {
@@ -35,15 +37,7 @@ export function statusOf(parts: StatusParts): StatusAnswer {
     hosts: [],
     notices: set.notices,
   };
-  return { ...answer, health: healthOf(parts, state) };
-}
-
-export function stateOf(set: ImageSet): SetState {
-  const { file } = set;
-  if (file.role === 'retired') return 'retired';
-  if (file.seal) return 'sealed';
-  if (file.migration && isUnderWay(file.migration)) return 'migrating';
-  return file.pair?.state ?? 'simplex';
+  return { ...answer, health: healthOf(set, replication, state) };
 }
 
 function presentShare(set: ImageSet, index: number): number {
@@ -61,6 +55,7 @@ function journalStatus(set: ImageSet): StatusAnswer['journal'] {
     firstSequence: run?.firstKept ?? 1,
     bytes: journal.bytes,
     capacityBytes: journal.capacityBytes,
+    whenFull: set.file.journal.whenFull,
   };
 }
 
@@ -90,50 +85,36 @@ function pairStatus({ set, replication, secondary }: StatusParts): StatusAnswer[
       })),
     };
   }
-  const durable = set.secondary?.durable.sequence ?? 0;
+  const cursor = firstLacking(set);
   const { lastContactMs } = replication;
   return {
-    state: pair.state,
-    usable: pair.state === 'copying' ? false : set.secondary ? true : null,
+    state: pairStateOf(set) ?? pair.state,
+    usable: secondaryUsable(set, pair),
     link: replication.isUp ? 'up' : 'down',
     reason: pair.reason || (replication.failure?.message ?? ''),
     peer,
-    journalCursor: durable + 1,
-    durableSequence: durable,
+    journalCursor: cursor,
+    durableSequence: cursor - 1,
     restoredSequence: set.secondary?.restored.sequence ?? 0,
     lag: lagOf(set),
     lastContact: lastContactMs === undefined ? null : new Date(lastContactMs).toISOString(),
   };
 }
 
-/** What the secondary lacks, measured in the journal: entries, bytes, age of the oldest. */
-function lagOf(set: ImageSet): Lag | null {
-  const run = set.ownRun();
-  const { secondary } = set;
-  if (!secondary) return null; // it never said what it has
-  if (!run) return { entries: 0, bytes: 0, seconds: 0 };
-  const from =
-    secondary.durable.epoch === run.epoch ? secondary.durable.sequence + 1 : run.identity.first;
-  const first = Math.max(from, run.firstKept);
-  if (first >= run.next) return { entries: 0, bytes: 0, seconds: 0 };
-  const { bytes, oldestMs } = measure(run, first);
-  const seconds =
-    oldestMs === undefined ? 0 : Math.max(0, set.environment.clock.now() - oldestMs) / 1000;
-  return { entries: run.next - first, bytes, seconds };
-}
-
-/** Records only: the head of an epoch is older than what hosts wrote, and no lag. */
-function measure(run: Run, first: number): { bytes: number; oldestMs: number | undefined } {
-  const measured = run.measureFrom(first);
-  const head = first === run.identity.first ? run.head : undefined;
-  if (!head) return measured;
-  const reader = run.readFrom(first);
-  try {
-    reader.next(first - 1); // passes the head
-    const oldestMs = reader.next(run.writtenEnd)?.header.timeMs;
-    return { bytes: Math.max(0, measured.bytes - head.bytes.length), oldestMs };
-  } finally {
-    reader.close();
+/** Whether the secondary's data can be used, by its last word; null when that does not say it. */
+function secondaryUsable({ secondary, contents }: ImageSet, pair: PairEntry): boolean | null {
+  switch (pair.state) {
+    case 'paired':
+      return secondary ? true : null;
+    case 'takeover':
+      return null;
+    case 'copying':
+    case 'split':
+    case 'suspended': {
+      // That a copy begins is durable here before the secondary hears of it.
+      const hasBegun = pair.copyBase !== null || pair.formerBases.length > 0;
+      return secondary !== null && contents.dirty.inUse && !hasBegun;
+    }
   }
 }
 
@@ -149,66 +130,11 @@ function migrationStatus(set: ImageSet): StatusAnswer['migration'] {
     side: migration.side,
     mode: migration.mode,
     copy: migration.copy,
+    source: { name: migration.source.name, address: migration.source.address },
     epoch,
     nextSequence: next,
     remainingBytes: set.contents.absentBytes,
     remainingEntries: remainingEntries(set, next),
+    sourceNeeded: sourceNeeded(set),
   };
-}
-
-/** Numbers below N that the secondary had not restored, by its last word. */
-export function remainingEntries(set: ImageSet, nextSequence: number): number {
-  const { migration } = set.file;
-  if (!migration || !isUnderWay(migration) || nextSequence === 0) return 0;
-  const restored = set.secondary?.restored;
-  const known = restored?.sequence ?? (migration.handover?.journalCursor ?? 1) - 1;
-  return Math.max(0, nextSequence - 1 - known);
-}
-
-/** The order of the rows is the order of importance. */
-function healthOf({ set, replication }: StatusParts, state: SetState): StatusAnswer['health'] {
-  const { file, folder } = set;
-  const sick = (word: string, reason: string, next: string | null) => ({
-    healthy: false,
-    word,
-    reason,
-    next,
-  });
-  if (set.failure) return sick('stopped', set.failure.message, null);
-  if (state === 'retired' || state === 'sealed') {
-    const successor = file.seal?.successor;
-    const reason = `${successor?.name ?? 'another set'} took over its volumes`;
-    return sick(state, reason, successor ? `rcopy status ${successor.address}` : null);
-  }
-  if (state === 'migrating' && file.migration) {
-    const target = file.migration.side === 'target' ? folder : file.migration.target.address;
-    const reason = `a migration is ${file.migration.state}`;
-    return sick('migrating', reason, `rcopy migrate resume ${target}`);
-  }
-  if (file.role === 'secondary') {
-    if (set.usable) return { healthy: true, word: 'healthy', reason: 'it is usable', next: null };
-    const primary = file.pair?.peer.address;
-    return sick(
-      'not usable',
-      'its copy is not complete',
-      primary ? `rcopy replicate ${primary}` : null,
-    );
-  }
-  if (!file.pair) return { healthy: true, word: 'healthy', reason: 'it has no pair', next: null };
-  if (replication.failure) {
-    return sick(state, replication.failure.message, `rcopy replicate ${folder}`);
-  }
-  if (file.pair.state === 'copying') {
-    return sick('copying', 'the first copy is not complete', `rcopy replicate ${folder}`);
-  }
-  const lag = lagOf(set);
-  if (!lag) return sick('behind', 'the secondary was never heard', `rcopy replicate ${folder}`);
-  if (lag.entries === 0) {
-    return { healthy: true, word: 'healthy', reason: 'the secondary has everything', next: null };
-  }
-  return sick(
-    'behind',
-    `the secondary lacks ${counted(lag.entries, 'number')}`,
-    `rcopy replicate ${folder}`,
-  );
 }

@@ -188,14 +188,15 @@ export class StorageNode {
     const { set } = this;
     const { pair, role } = set.file;
     if (local && role === 'secondary' && pair) return this.leaving(() => this.endPair(true));
-    await this.replication.stop();
     return this.endPair(local);
   }
 
   /** Pauses the pair; what changes meanwhile is kept in maps. */
   async splitPair(): Promise<PairAnswer> {
-    await this.replication.stop();
-    return splitPair(this.set, this.address, (pair) => this.peer(pair.peer.address));
+    return splitPair(this.set, this.address, {
+      secondary: (pair) => this.peer(pair.peer.address),
+      stop: () => this.replication.stop(),
+    });
   }
 
   /** Lets a split or suspended pair go on. */
@@ -223,7 +224,7 @@ export class StorageNode {
 
   private endPair(local: boolean): Promise<PairAnswer> {
     const secondary = local ? undefined : (pair: PairEntry) => this.peer(pair.peer.address);
-    return deletePair(this.set, this.address, secondary);
+    return deletePair(this.set, this.address, { secondary, stop: () => this.replication.stop() });
   }
 
   /** Sends what the secondary lacks, and resolves when it is restored there. */
@@ -233,7 +234,7 @@ export class StorageNode {
 
   /** Throws when this set and a secondary that is not made yet could not become a pair. */
   checkPairWith(secondary: PartyFacts): void {
-    checkPair(this.set.file, secondary);
+    checkPair(this.set, secondary);
   }
 
   /** Whether this set could move to a target that is not made yet. */

@@ -6,7 +6,7 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { MigrationId } from '../base/ids.ts';
 import { decodeSealRecord } from '../format/control-records.ts';
-import type { SetFile } from '../format/set-file.ts';
+import type { PeerIdentity, SetFile } from '../format/set-file.ts';
 import { followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { sealedError } from '../imageset/refusals.ts';
@@ -15,6 +15,7 @@ import type { TakeoverAnswer } from './answers.ts';
 import type { TakeoverCall } from './calls.ts';
 import { isUnderWay, pairOf } from './pairing.ts';
 import type { Peer } from './peers.ts';
+import { sendingPair } from './replication.ts';
 import type { Replication } from './replication.ts';
 
 /** What the old primary is asked for, and answers with. */
@@ -34,13 +35,16 @@ export function checkTakeover(set: ImageSet, force: boolean): void {
   if (file.role === 'retired' || file.seal) throw sealedError(file);
   if (file.role !== 'secondary') {
     throw new RcopyError('E_ROLE', `${file.name} is no secondary but a ${file.role}`, {
-      hint: 'hosts can use it already, or `rcopy migrate status` says what it waits for',
+      hint:
+        file.role === 'target'
+          ? `\`rcopy migrate status ${set.folder}\` says what it waits for`
+          : 'hosts can use it already',
     });
   }
-  pairOf(set);
+  const pair = pairOf(set);
   if (set.usable) return;
   throw new RcopyError('E_STATE', `${file.name} is not usable: its copy is not complete`, {
-    hint: 'finish the copy with `rcopy replicate` on its primary',
+    hint: `finish the copy: \`rcopy replicate ${pair.peer.address}\``,
   });
 }
 
@@ -68,7 +72,7 @@ export async function takeOverPlanned(
     ownSeal(set) === undefined
   ) {
     throw new RcopyError('E_STATE', `${set.file.name} has not come to the seal of its primary`, {
-      hint: 'run the same command again',
+      hint: `run \`rcopy takeover ${set.folder}\` again`,
     });
   }
   await set.identity.update((file) => ({
@@ -81,7 +85,7 @@ export async function takeOverPlanned(
   await ensureEpoch(set);
   set.changed();
   await tellRetired(primary, payload.migration);
-  return answer(set, { forced: false, sequence: sequence - 1 });
+  return answer(set, { forced: false, sequence: sequence - 1, from: set.file.pair?.peer });
 }
 
 async function askForSeal(set: ImageSet, primary: Peer): Promise<TakeoverSeal> {
@@ -97,7 +101,7 @@ async function askForSeal(set: ImageSet, primary: Peer): Promise<TakeoverSeal> {
     if (!isRcopyError(error, 'E_UNREACHABLE')) throw error;
     throw new RcopyError('E_UNREACHABLE', error.message, {
       cause: error,
-      hint: 'if it will not come back: the same command with --force',
+      hint: `if it will not come back: \`rcopy takeover ${set.folder} --force\``,
     });
   }
 }
@@ -120,10 +124,26 @@ export async function sealForTakeover(
   }
   const before = file.seal;
   if (before && before.successor.setId !== call.successor.setId) throw sealedError(file);
-  if (!before) await catchUp(); // hosts go on meanwhile: the pause is only for the rest
-  const entry = before ?? (await seal(set, call.id, call.successor));
+  if (!before) {
+    sendingPair(set); // a seal that cannot be sent would leave the group without a primary
+    await catchUp(); // hosts go on meanwhile: the pause is only for the rest
+  }
+  // In turn with a split: it comes before, and refuses the seal, or after, and is refused.
+  const entry =
+    before ??
+    (await set.contents.dirty.inTurn(() =>
+      seal(set, call.id, call.successor, () => notInStep(set)),
+    ));
   await replication.finish();
   return { sealRecord: entry.record };
+}
+
+/** Sealed, it has to be able to send what it owes. */
+function notInStep({ file, folder }: ImageSet): RcopyError | undefined {
+  if (file.pair?.state === 'paired') return undefined;
+  return new RcopyError('E_STATE', `the pair of ${file.name} is ${file.pair?.state ?? 'gone'}`, {
+    hint: `bring it together first: \`rcopy replicate ${folder}\``,
+  });
 }
 
 /**
@@ -132,7 +152,7 @@ export async function sealForTakeover(
  */
 export async function takeOverByForce(set: ImageSet): Promise<TakeoverAnswer> {
   if (set.file.role === 'secondary') await takeAllIn(set);
-  const { seal: sealed } = set.file;
+  const { seal: sealed, pair } = set.file;
   const at = sealed
     ? { epoch: sealed.epoch, sequence: sealed.nextSequence - 1, chain: chainOf(sealed.record) }
     : set.applied;
@@ -151,7 +171,8 @@ export async function takeOverByForce(set: ImageSet): Promise<TakeoverAnswer> {
   }));
   await ensureEpoch(set);
   set.changed();
-  return answer(set, { forced: true, sequence: at.sequence });
+  const from = sealed ? sealed.successor : pair?.peer;
+  return answer(set, { forced: true, sequence: at.sequence, from });
 }
 
 function chainOf(sealRecord: string): number {
@@ -181,10 +202,14 @@ async function tellRetired(primary: Peer, id: MigrationId): Promise<void> {
   }
 }
 
-function answer(
-  set: ImageSet,
-  { forced, sequence }: { forced: boolean; sequence: number },
-): TakeoverAnswer {
+interface Taken {
+  readonly forced: boolean;
+  readonly sequence: number;
+  /** Whose place it took. */
+  readonly from: PeerIdentity | undefined;
+}
+
+function answer(set: ImageSet, { forced, sequence, from }: Taken): TakeoverAnswer {
   const { file } = set;
   const mark = set.marks.findLast((candidate) => candidate.sequence <= sequence);
   return {
@@ -192,14 +217,16 @@ function answer(
     forced,
     epoch: file.epoch,
     sequence,
-    nextSequence: sequence + 1,
-    from: { name: file.pair?.peer.name ?? '', address: file.pair?.peer.address ?? '' },
+    nextSequence: set.newest + 1,
+    from: { name: from?.name ?? '', address: from?.address ?? '' },
     lastMark: mark ? { name: mark.name, sequence: mark.sequence } : null,
   };
 }
 
 /** What is said when there is nothing to do. */
 export function alreadyTookOver(set: ImageSet): TakeoverAnswer {
-  const first = set.ownRun()?.identity.first ?? set.newest + 1;
-  return { ...answer(set, { forced: false, sequence: first - 1 }), changed: false };
+  const { parentSeal, pair } = set.file;
+  const sequence = (set.ownRun()?.identity.first ?? set.newest + 1) - 1;
+  const forced = parentSeal === null;
+  return { ...answer(set, { forced, sequence, from: pair?.peer }), changed: false };
 }

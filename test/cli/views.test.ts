@@ -7,7 +7,7 @@ import { loadPaint, plainPaint } from '../../src/cli/paint.ts';
 import type { Paint } from '../../src/cli/paint.ts';
 import { healthOfAll, statusLines, statusView } from '../../src/cli/status-view.ts';
 import { compareView, verifyView } from '../../src/cli/verify-view.ts';
-import { createView, pairView, replicateView, writeView } from '../../src/cli/views.ts';
+import { createView, replicateView, writeView } from '../../src/cli/views.ts';
 import type { MigrateAnswer, ReplicateAnswer, StatusAnswer } from '../../src/node/answers.ts';
 import { GIB, MIB } from '../../src/base/limits.ts';
 
@@ -33,6 +33,7 @@ const paired: StatusAnswer = {
     firstSequence: 900,
     bytes: 31 * MIB,
     capacityBytes: GIB,
+    whenFull: 'slow',
   },
   pair: {
     state: 'paired',
@@ -123,10 +124,12 @@ describe('status', () => {
         side: 'source',
         mode: 'drain',
         copy: 'post',
+        source: { name: 'tokyo', address: '/sets/tokyo' },
         epoch: 2,
         nextSequence: 10,
         remainingBytes: MIB,
         remainingEntries: 5,
+        sourceNeeded: true,
       },
       seal: { nextSequence: 10, successor: '/sets/kyoto' },
     };
@@ -136,7 +139,7 @@ describe('status', () => {
       '  link       down',
       '  owed       epoch 1 from 5 to 9',
       '  owed       epoch 2 from 10 on',
-      '  migration  copying, source side, drain, 1 MiB to copy, 5 to restore',
+      '  migration  copying, source side, drain, 5 to restore',
       '  sealed     at 10, for /sets/kyoto',
       '  journal    3% of 1 GiB',
     ]);
@@ -149,6 +152,51 @@ describe('status', () => {
       '  link       up',
       '  lag        not known yet',
     ]);
+  });
+
+  test('of a set that took over: who follows no more, and nothing that is not known', () => {
+    const pair = paired.pair && { ...paired.pair, state: 'takeover', usable: null, lag: null };
+    const status = { ...paired, pair } as StatusAnswer;
+    expect(statusView(status, plainPaint, NOW).slice(3, 6)).toEqual([
+      '  former   osaka at /sets/osaka, which follows no more',
+      '  journal  3% of 1 GiB',
+      '  numbers  next 1,205, durable 1,204, applied 1,200',
+    ]);
+    expect(statusLines([{ set: 'tokyo', status }], plainPaint).join()).not.toMatch(/lag|link/);
+  });
+
+  test('of maps: their blocks are lag, of an age that may not be known', () => {
+    const lag = { entries: 0, bytes: 8192, seconds: null };
+    const journal = { ...paired.journal, whenFull: 'map' } as const;
+    const pair = paired.pair && { ...paired.pair, lag };
+    expect(statusView({ ...paired, journal, pair }, plainPaint, NOW).slice(6, 8)).toEqual([
+      '  lag        0 entries, 8 KiB, age not known',
+      '  journal    3% of 1 GiB; when it is full, changes are mapped',
+    ]);
+  });
+
+  test('of a target: whether the old storage may go, unless it is the end of the pair now', () => {
+    const migration = {
+      id: 'm',
+      state: 'done',
+      side: 'target',
+      mode: 'drain',
+      copy: 'post',
+      source: { name: 'nara', address: '/sets/nara' },
+      epoch: 2,
+      nextSequence: 10,
+      remainingBytes: 0,
+      remainingEntries: 0,
+      sourceNeeded: false,
+    } as const;
+    const lines = statusView({ ...paired, migration }, plainPaint, NOW);
+    expect(lines.slice(7, 9)).toEqual([
+      '  migration  done, target side, drain',
+      '  source     nara may be deleted',
+    ]);
+    const source = { name: 'nara', address: '/sets/osaka' };
+    const reused = statusView({ ...paired, migration: { ...migration, source } }, plainPaint, NOW);
+    expect(reused.join()).not.toContain('deleted');
   });
 
   test('of several: one line each, also of one that cannot be asked', () => {
@@ -212,6 +260,13 @@ describe('migrations', () => {
     ]);
   });
 
+  test('what was copied ahead of the switch was not copied behind the hosts', () => {
+    const ahead = migrateView({ ...done, copy: 'pre' }, './kyoto', plainPaint);
+    expect(ahead.at(-1)).toBe(
+      '  hosts    paused 12 ms; 3 GiB copied ahead of the switch and behind it',
+    );
+  });
+
   test('a resumed one tells of no pause, which it has not measured', () => {
     const resumed = migrateView({ ...done, switchPauseMs: 0 }, './kyoto', plainPaint);
     expect(resumed.at(-1)).toBe('  hosts    3 GiB copied behind them');
@@ -221,8 +276,11 @@ describe('migrations', () => {
     const copying = migrateView({ ...done, state: 'copying' }, './kyoto', plainPaint);
     expect(copying[0]).toBe('◐ ./kyoto: the migration is copying');
     expect(copying.at(-1)).toBe('  next: rcopy migrate resume ./kyoto');
-    const aborted = migrateView({ ...done, state: 'aborted' }, './kyoto', plainPaint);
-    expect(aborted).toEqual(['✓ aborted: the primary stays where it was']);
+    const aborted = { ...done, state: 'aborted', nextSequence: 0 } as const;
+    const early = migrateView(aborted, './kyoto', plainPaint);
+    expect(early).toEqual(['✓ aborted: the primary stays where it was']);
+    const late = migrateView({ ...aborted, nextSequence: 7 }, './kyoto', plainPaint);
+    expect(late).toEqual(['✓ aborted: the primary is back where it was']);
   });
 
   test('prechecks are listed, good and bad', () => {
@@ -254,6 +312,8 @@ describe('migrations', () => {
       journalCursor: 5,
       remainingBytes: MIB,
       remainingEntries: 5,
+      sourceNeeded: true,
+      returning: false,
       reason: '',
     } as const;
     expect(migrationView({ migration }, plainPaint)).toEqual([
@@ -264,9 +324,26 @@ describe('migrations', () => {
       '  how        drain, post-copy, seen from the target',
       '  numbers    N = 10, journal cursor 5',
       '  left       1 MiB to copy, 5 to restore',
+      '  source     tokyo is still needed',
       '',
       '  next: rcopy migrate resume /sets/kyoto',
     ]);
+    const free = migrationView(
+      { migration: { ...migration, remainingBytes: 0, sourceNeeded: false } },
+      plainPaint,
+    );
+    expect(free.slice(6, 8)).toEqual([
+      '  left       0 bytes to copy, 5 to restore',
+      '  source     tokyo may be deleted',
+    ]);
+    // Before the switch there is nothing to say of it, and at the source it is not for it to say.
+    const early = { migration: { ...migration, state: 'precopying' } } as const;
+    expect(migrationView(early, plainPaint).join()).not.toContain('needed');
+    const there = migrationView({ migration: { ...migration, side: 'source' } }, plainPaint);
+    expect(there.slice(6, 7)).toEqual(['  left       5 to restore']);
+    expect(there.join()).not.toContain('needed');
+    const returning = migrationView({ migration: { ...migration, returning: true } }, plainPaint);
+    expect(returning.at(-1)).toBe('  next: rcopy migrate abort /sets/kyoto');
   });
 });
 
@@ -330,8 +407,8 @@ describe('short answers', () => {
       changed: true,
       set: { id: '0', name: 'tokyo', path: '/sets/tokyo' },
       volumes: [{ name: 'db', size: 10 * GIB }],
-      journal: { capacityBytes: GIB },
-    };
+      journal: { capacityBytes: GIB, whenFull: 'slow' },
+    } as const;
     expect(createView(answer, './tokyo', plainPaint)).toEqual([
       '✓ made image set ./tokyo',
       '  db       10 GiB',
@@ -359,19 +436,6 @@ describe('short answers', () => {
       '  nothing had to be sent',
     );
   });
-
-  test('pair create', () => {
-    const pair = { id: 'p', primary: 'a', secondary: 'b', state: 'copying' };
-    const names = { primary: './a', secondary: './b' };
-    expect(pairView({ changed: true, pair }, names, plainPaint)).toEqual([
-      '✓ ./a is paired with ./b',
-      '  next: rcopy replicate ./a',
-    ]);
-    expect(pairView({ changed: false, pair, replicated }, names, plainPaint)).toEqual([
-      '✓ ./a is paired already with ./b',
-      '  sent 1 record, 4 KiB, in 250 ms',
-    ]);
-  });
 });
 
 test('colours change nothing but colours', async () => {
@@ -380,8 +444,8 @@ test('colours change nothing but colours', async () => {
     changed: true,
     set: { id: '0', name: 'tokyo', path: '/sets/tokyo' },
     volumes: paired.volumes,
-    journal: { capacityBytes: GIB },
-  };
+    journal: { capacityBytes: GIB, whenFull: 'slow' },
+  } as const;
   const checks = [{ name: 'pair', ok: false, detail: 'no pair' }];
   const all = (paint: Paint): string[] => [
     ...statusView(paired, paint, NOW),

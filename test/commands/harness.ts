@@ -22,11 +22,15 @@ import MigrateAbort from '../../commands/migrate/abort.ts';
 import Migrate from '../../commands/migrate/index.ts';
 import MigrateResume from '../../commands/migrate/resume.ts';
 import MigrateStatus from '../../commands/migrate/status.ts';
+import PairAddress from '../../commands/pair/address.ts';
 import PairCreate from '../../commands/pair/create.ts';
 import PairDelete from '../../commands/pair/delete.ts';
+import PairResync from '../../commands/pair/resync.ts';
+import PairSplit from '../../commands/pair/split.ts';
 import Read from '../../commands/read.ts';
 import Replicate from '../../commands/replicate.ts';
 import Status from '../../commands/status.ts';
+import Takeover from '../../commands/takeover.ts';
 import Verify from '../../commands/verify.ts';
 import Wait from '../../commands/wait.ts';
 import Write from '../../commands/write.ts';
@@ -63,11 +67,16 @@ export const COMMANDS: ReadonlyMap<string, CommandClass> = new Map(
     'migrate:abort': MigrateAbort,
     'migrate:resume': MigrateResume,
     'migrate:status': MigrateStatus,
+    'pair:address': PairAddress,
     'pair:create': PairCreate,
     'pair:delete': PairDelete,
+    'pair:resync': PairResync,
+    'pair:split': PairSplit,
+    promote: Takeover,
     read: Read,
     replicate: Replicate,
     status: Status,
+    takeover: Takeover,
     verify: Verify,
     wait: Wait,
     write: Write,

@@ -22,9 +22,15 @@ describe('the README', () => {
     expect(Object.fromEntries(listed)).toEqual(EXIT_CODES);
   });
 
-  test.each(['SetState', 'MigrationState'])('lists every %s', (type) => {
+  test.each([
+    ['SetState', 10],
+    ['PairState', 6],
+    ['MigrationState', 6],
+    ['MigrationMode', 3],
+    ['MigrationCopy', 2],
+  ])('lists every %s', (type, count) => {
     const members = membersOf(type);
-    expect(members.length).toBeGreaterThan(3);
+    expect(members).toHaveLength(count);
     for (const member of members) expect(readme).toContain(`| \`${member}\` |`);
   });
 

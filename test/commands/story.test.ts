@@ -33,7 +33,7 @@ describe('one set', () => {
         { name: 'db', size: 8 * 1024 ** 2 },
         { name: 'log', size: 1024 ** 2 },
       ],
-      journal: { capacityBytes: 128 * 1024 ** 2 },
+      journal: { capacityBytes: 128 * 1024 ** 2, whenFull: 'slow' },
     });
   });
 

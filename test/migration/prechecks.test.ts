@@ -95,7 +95,7 @@ describe('a migration may start', () => {
       'different-sets',
       'target-empty',
       'volumes',
-      'pair',
+      'pair-state',
       'secondary',
     ]);
     expect(checks.map(({ detail }) => detail).join('\n')).toMatch(/paired, 3 numbers behind/);

@@ -1,7 +1,7 @@
 /**
- * `npm run kills -- [rounds]`: kill -9 of the real `rcopy migrate` at random moments, in every way to
- * migrate, each followed by writes, `migrate resume`, and the proof. Prints in which state each kill
- * found the migration.
+ * `npm run kills -- [rounds]`: kill -9 of the real `rcopy migrate` at random moments, in every way
+ * to migrate, each followed by writes, `migrate resume`, and the proof. Prints in which state each
+ * kill found the migration.
  */
 import { seededRandom } from '../sim/random.ts';
 import { WAYS } from '../support/sites.ts';
