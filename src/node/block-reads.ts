@@ -15,8 +15,11 @@ const whole = z.number().check(z.int(), z.minimum(0));
 const readFrom = z.discriminatedUnion('kind', [
   /** The set that this migration sealed. */
   z.strictObject({ kind: z.literal('source'), migrationId: z.string() }),
-  /** The set that this migration will seal, while it serves its hosts and notes what changes. */
-  z.strictObject({ kind: z.literal('serving'), migrationId: z.string() }),
+  /**
+   * The set that this migration will seal, while it serves its hosts and notes what changes.
+   * `reader` is the run of the target that asked for that.
+   */
+  z.strictObject({ kind: z.literal('serving'), migrationId: z.string(), reader: z.string() }),
   /**
    * The pair's secondary: for blocks that it was owed once it follows `epoch`, for others as soon
    * as it has the number `behind`.
@@ -79,7 +82,7 @@ function checkReader(set: ImageSet, from: ReadFrom): void {
       checkSource(set, from.migrationId);
       return;
     case 'serving':
-      checkServing(set, from.migrationId);
+      checkServing(set, from);
       return;
     case 'secondary':
       checkHolds(set, from);
@@ -99,10 +102,26 @@ export function checkSource(set: ImageSet, migrationId: string): void {
   );
 }
 
-function checkServing(set: ImageSet, migrationId: string): void {
-  const notes = set.contents.changed.inUse && set.file.migration?.id === migrationId;
-  if (notes && set.file.migration?.side === 'source') return;
-  throw new RcopyError('E_STATE', `${set.file.name} does not note what changes for ${migrationId}`);
+/**
+ * From now on only this run of the target reads ahead: what the network kept of an older one must
+ * not make the set forget a change that this one does not hear of (R1).
+ */
+export function admitReader(set: ImageSet, reader: string): void {
+  readers.set(set, reader);
+}
+
+const readers = new WeakMap<ImageSet, string>();
+
+function checkServing(
+  set: ImageSet,
+  { migrationId, reader }: Extract<ReadFrom, { kind: 'serving' }>,
+): void {
+  const { migration, name } = set.file;
+  const notes = set.contents.changed.inUse && readers.get(set) === reader;
+  if (notes && migration?.id === migrationId && migration.side === 'source') return;
+  throw new RcopyError('E_STATE', `${name} does not note what changes for this read`, {
+    hint: migration ? `go on with \`rcopy migrate resume ${migration.target.address}\`` : undefined,
+  });
 }
 
 /** Throws `E_UNREACHABLE` unless this is the pair's secondary and has these blocks for sure. */

@@ -40,6 +40,9 @@ export const migrationCall = z.strictObject({
   secondary: peer,
 });
 
+/** `migration.track`: note what changes; only `reader` is to read ahead from now on. */
+export const trackCall = z.strictObject({ migration: migrationCall, reader: z.string() });
+
 /** `migration.maps`: maps of the source, page by page. */
 export const mapsCall = z.strictObject({
   migration: migrationCall,
@@ -72,6 +75,7 @@ export const digestCall = z.strictObject({ volume: whole, offset: whole, length:
 export type JoinCall = z.infer<typeof joinCall>;
 export type MigrationCall = z.infer<typeof migrationCall>;
 export type TakeoverCall = z.infer<typeof takeoverCall>;
+export type TrackCall = z.infer<typeof trackCall>;
 export type MapsCall = z.infer<typeof mapsCall>;
 export type ReturnCall = z.infer<typeof returnCall>;
 export type DigestCall = z.infer<typeof digestCall>;

@@ -8,6 +8,7 @@ import {
   parameters,
   recordsCall,
   returnCall,
+  trackCall,
   unknownCall,
 } from './calls.ts';
 import type { MapsCall, MigrationCall } from './calls.ts';
@@ -47,6 +48,8 @@ export class MigrationAnswers {
         checkSource(this.set, call.migration.id);
         return this.records.from(call.sequence);
       }
+      case 'migration.track':
+        return { value: await trackChanges(this.set, parameters(trackCall, value)) };
       case 'migration.take-back': {
         const call = parameters(returnCall, value);
         await this.replication.stop();
@@ -66,8 +69,6 @@ export class MigrationAnswers {
     switch (name) {
       case 'migration.announce':
         return announce(set, call);
-      case 'migration.track':
-        return trackChanges(set, call);
       case 'migration.seal':
         return sealAndHandOver(set, call, () => this.account(call).bringUpToDate());
       case 'migration.retire':

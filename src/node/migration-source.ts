@@ -17,8 +17,8 @@ import {
 import { bury, ensureEpoch, seal } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import { chainBefore, rebaseRecord } from '../link/sender-view.ts';
-import { checkSource } from './block-reads.ts';
-import type { MigrationCall, ReturnCall } from './calls.ts';
+import { admitReader, checkSource } from './block-reads.ts';
+import type { MigrationCall, ReturnCall, TrackCall } from './calls.ts';
 import { secondaryPlace } from './facts.ts';
 import type { OwedMaps } from './owed-maps.ts';
 import { isUnderWay, pairOf } from './pairing.ts';
@@ -58,10 +58,17 @@ export async function announce(set: ImageSet, call: MigrationCall): Promise<void
  * From now on it is noted which blocks change: durable before it resolves, and so before the first
  * block is copied ahead.
  */
-export async function trackChanges(set: ImageSet, call: MigrationCall): Promise<void> {
+export function trackChanges(set: ImageSet, { migration: call, reader }: TrackCall): Promise<void> {
   const { changed } = set.contents;
-  if (set.file.migration?.id !== call.id) throw wasAborted(set, call);
-  if (changed.inUse) return;
+  return changed.inTurn(async () => {
+    if (set.file.migration?.id !== call.id) throw wasAborted(set, call);
+    if (!changed.inUse) await noteChanges(set, call);
+    admitReader(set, reader);
+  });
+}
+
+async function noteChanges(set: ImageSet, call: MigrationCall): Promise<void> {
+  const { changed } = set.contents;
   await createMaps(set, changed, set.applied);
   await set.applier.checkpoint();
   try {

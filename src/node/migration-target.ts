@@ -168,8 +168,9 @@ async function precopy(options: TargetOptions, migration: Migration): Promise<vo
       throw error;
     }
   }
-  await source.call('migration.track', migrationCallOf(migration));
-  contents.source = source.blocks(() => ({ kind: 'serving', migrationId: migration.id }));
+  const reader = Buffer.from(set.environment.random.bytes(16)).toString('hex');
+  await source.call('migration.track', { migration: migrationCallOf(migration), reader });
+  contents.source = source.blocks(() => ({ kind: 'serving', migrationId: migration.id, reader }));
   try {
     await fetchAbsent(options, 'copying ahead');
   } finally {

@@ -172,7 +172,7 @@ describe('the source', () => {
     expect(a.set.file.maps).toEqual([]); // the first call is still under way
     // The link was cut, and the target asks anew.
     const call = callOf(b);
-    await sites.drive(trackChanges(a.set, call));
+    await sites.drive(trackChanges(a.set, { migration: call, reader: 'r' }));
     expect(a.set.file.maps).toEqual(['alpha.changed', 'beta.changed']);
   });
 
@@ -186,8 +186,9 @@ describe('the source', () => {
     await sites.write(A, write(0, 0, 4096, 9));
     await sites.drive(a.set.drain());
     // The first process's request, which the network had kept, comes to A only now.
-    const from = { kind: 'serving', migrationId: id } as const;
-    await sites.drive(answerRead(a.set, { volume: 0, offset: 0, length: 4096, from }));
+    const from = { kind: 'serving', migrationId: id, reader: 'killed' } as const;
+    const late = answerRead(a.set, { volume: 0, offset: 0, length: 4096, from });
+    expect((await sites.refusal(late)).code).toBe('E_STATE');
     await sites.drive(started);
     await sites.drive(b.resumeMigration({ maxRate: undefined }));
     expect(await sites.differs(B)).toBeUndefined();
