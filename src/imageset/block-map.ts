@@ -134,16 +134,24 @@ export class BlockMap {
     for (const byte of bytes) this.setBlocks += BITS_SET[byte] ?? 0;
   }
 
-  /** Adds the blocks of a page as it came from another set. */
+  /** Adds the blocks of a page as it came from another set; a full page costs nothing. */
   merge(index: number, bytes: Buffer): void {
     assert(bytes.length === MAP_PAGE_BYTES, 'a map page has its size');
     const first = index * MAP_PAGE_BLOCKS;
-    const end = Math.min(first + MAP_PAGE_BLOCKS, this.blocks);
-    for (const [at, byte] of bytes.entries()) {
-      for (let rest = byte; rest > 0; rest &= rest - 1) {
-        const block = first + at * 8 + (31 - Math.clz32(rest & -rest));
-        if (block < end) this.add(block);
-      }
+    const blocks = Math.min(MAP_PAGE_BLOCKS, this.blocks - first);
+    if (bytes === ALL || bytes.equals(ALL)) {
+      this.addRange(first, first + blocks);
+      return;
+    }
+    let page = this.page(first);
+    if (page === ALL) return;
+    for (let at = 0; at * 8 < blocks; at += 1) {
+      const mask = blocks - at * 8 >= 8 ? 0xff : (1 << (blocks - at * 8)) - 1;
+      const gained = (bytes[at] ?? 0) & mask & ~(page[at] ?? 0);
+      if (gained === 0) continue;
+      page = this.writablePage(first);
+      page[at] = (page[at] ?? 0) | gained;
+      this.setBlocks += BITS_SET[gained] ?? 0;
     }
   }
 

@@ -24,7 +24,7 @@ import { Feed } from './feed.ts';
 import { HostPort } from './host-port.ts';
 import { EpochMemory } from './epoch-memory.ts';
 import type { Identity } from './identity.ts';
-import { owesRecords } from './pair-states.ts';
+import { isWithoutJournal, owesRecords } from './pair-states.ts';
 import { hostRefusal } from './refusals.ts';
 import { volumeDevice } from './volumes.ts';
 
@@ -403,10 +403,29 @@ export class ImageSet {
   }
 
   private async noteApplied(position: ProvenPosition): Promise<void> {
+    await this.noteBehindSince();
     if (comparePositions(position, this.applied) > 0) this.applied = position;
     await this.saveCursors();
     this.trim();
     this.changed();
+  }
+
+  /**
+   * A pair that was split in step falls behind with the first write after that: when that was is
+   * kept before the journal lets it go.
+   */
+  private async noteBehindSince(): Promise<void> {
+    const { pair } = this.file;
+    const run = this.ownRun();
+    if (!pair || !isWithoutJournal(pair) || pair.behindSinceMs !== null || !run) return;
+    const { epoch = 0, sequence = 0 } = this.secondary?.durable ?? {};
+    const first = sequence + 1;
+    if (epoch !== run.epoch || first < run.firstKept || first >= run.next) return;
+    const { oldestMs = null } = run.measureFrom(first);
+    await this.identity.update((file) => ({
+      ...file,
+      pair: file.pair && { ...file.pair, behindSinceMs: oldestMs },
+    }));
   }
 
   /** Nothing is trimmed until what comes back is called. */

@@ -169,16 +169,20 @@ export async function bury(
           hint: `go on with \`rcopy migrate resume ${targetAddress}\``,
         });
       }
-      const others = current.abortedMigrations.filter((id) => id !== migrationId);
       return {
         ...current,
-        abortedMigrations: [...others, migrationId].slice(-BURIED_REMEMBERED),
+        abortedMigrations: withAborted(current, migrationId),
         migration: current.migration?.id === migrationId ? null : current.migration,
       };
     });
   } finally {
     ids.delete(migrationId);
   }
+}
+
+/** The tombstones of a set, and one more. */
+export function withAborted({ abortedMigrations }: SetFile, id: MigrationId): MigrationId[] {
+  return [...abortedMigrations.filter((known) => known !== id), id].slice(-BURIED_REMEMBERED);
 }
 
 /** Tombstones kept; a request under an older id finds no announcement and is refused as well. */

@@ -120,6 +120,8 @@ function isComplete(peer: Welcome, epoch: number): boolean {
 
 /** The secondary knows nothing of this epoch: right only where it follows directly. */
 function unknownEpoch(sender: SenderView, newest: ReceiverEpoch | undefined): ResumeDecision {
+  if (sender.acknowledged >= sender.first)
+    return rolledBack(`nothing of epoch ${sender.epoch}`, sender);
   if (newest && newest.epoch === sender.epoch - 1) {
     return sender.firstKept <= sender.first
       ? { kind: 'resume', from: sender.first }
@@ -140,12 +142,7 @@ function inEpoch(sender: SenderView, mine: ReceiverEpoch): ResumeDecision {
     );
   }
   if (mine.durable < sender.acknowledged) {
-    return stop(
-      'E_SPLIT_BRAIN',
-      `it has only number ${mine.durable} durable, but acknowledged ${sender.acknowledged}: ` +
-        'it was rolled back, or is a copy',
-      true,
-    );
+    return rolledBack(`only number ${mine.durable} durable`, sender);
   }
   if (mine.next < sender.firstKept) {
     return stop(
@@ -158,6 +155,14 @@ function inEpoch(sender: SenderView, mine: ReceiverEpoch): ResumeDecision {
     return stop('E_SPLIT_BRAIN', `its record ${mine.next - 1} is not the one that this set has`);
   }
   return { kind: 'resume', from: mine.next };
+}
+
+function rolledBack(what: string, { acknowledged }: SenderView): ResumeDecision {
+  return stop(
+    'E_SPLIT_BRAIN',
+    `it has ${what}, but acknowledged ${acknowledged}: it was rolled back, or is a copy`,
+    true,
+  );
 }
 
 function stop(code: ErrorCode, reason: string, resync = false): ResumeDecision {

@@ -1,4 +1,5 @@
 /** The calls of a migration's target to its source, by name. */
+import { RcopyError } from '../base/errors.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Answered } from '../link/service.ts';
 import { checkSource } from './block-reads.ts';
@@ -91,6 +92,7 @@ export class MigrationAnswers {
     }
     const isFirst = call.from.volume === 0 && call.from.page === 0;
     if (call.which === 'changed') {
+      if (!set.contents.changed.inUse) throw notesNothing(set, call.migration);
       if (isFirst) await set.drain(); // what is in the overlay counts as well
       return withNumber(mapPages(set.contents.changed.all, call.from), set.newest);
     }
@@ -106,6 +108,12 @@ export class MigrationAnswers {
     if (this.owed?.id !== id) this.owed = { id, account: new OwedAccount(this.set) };
     return this.owed.account;
   }
+}
+
+function notesNothing({ file }: ImageSet, { target }: MigrationCall): RcopyError {
+  return new RcopyError('E_STATE', `${file.name} has not noted what changed`, {
+    hint: `\`rcopy migrate abort ${target.address}\`, then start anew`,
+  });
 }
 
 function withNumber({ value, ...rest }: Answered, asOf: number): Answered {

@@ -201,6 +201,8 @@ export class MigrationControl {
     const { set, peer, replication } = this.options;
     const { migration } = set.file;
     if (migration?.side !== 'target' || migration.state !== 'copying') return;
+    // A copy by map brings what the source owed as well.
+    if (set.file.pair?.state !== 'paired') return;
     const source = sourcePort(peer(migration.source.address));
     const parts = { set, peer, replication };
     await owedBySource(parts, migration, () => source.drain(migration));

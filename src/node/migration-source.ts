@@ -14,7 +14,7 @@ import {
   namesWith,
   namesWithout,
 } from '../imageset/set-maps.ts';
-import { bury, ensureEpoch, seal } from '../imageset/succession.ts';
+import { bury, ensureEpoch, seal, withAborted } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
 import { chainBefore, rebaseRecord } from '../link/sender-view.ts';
 import { admitReader, checkSource } from './block-reads.ts';
@@ -191,7 +191,7 @@ export async function takeBack(set: ImageSet, call: ReturnCall): Promise<void> {
       epoch: current.epoch + 2,
       parentSeal: returned.seal,
       migration: null,
-      abortedMigrations: [...current.abortedMigrations, migration.id],
+      abortedMigrations: withAborted(current, migration.id),
       pair: current.pair && pairAgain(current.pair, follows, returned.bases),
     }));
   }

@@ -212,7 +212,7 @@ export class StorageNode {
   /** Makes this secondary the primary; see takeover.ts. */
   async takeOver({ force }: TakeoverRequest): Promise<TakeoverAnswer> {
     const { set } = this;
-    if (tookOver(set.file)) return alreadyTookOver(set);
+    if (tookOver(set.file)) return alreadyTookOver(set, (address) => this.peer(address));
     checkTakeover(set, force);
     await this.replication.stop();
     if (force) return this.leaving(() => takeOverByForce(set));

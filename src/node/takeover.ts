@@ -10,7 +10,8 @@ import type { PeerIdentity, SetFile } from '../format/set-file.ts';
 import { followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { sealedError } from '../imageset/refusals.ts';
-import { ensureEpoch, seal } from '../imageset/succession.ts';
+import { dropMaps } from '../imageset/set-maps.ts';
+import { ensureEpoch, seal, withAborted } from '../imageset/succession.ts';
 import type { TakeoverAnswer } from './answers.ts';
 import type { TakeoverCall } from './calls.ts';
 import { isUnderWay, pairOf } from './pairing.ts';
@@ -156,7 +157,7 @@ export async function takeOverByForce(set: ImageSet): Promise<TakeoverAnswer> {
   const at = sealed
     ? { epoch: sealed.epoch, sequence: sealed.nextSequence - 1, chain: chainOf(sealed.record) }
     : set.applied;
-  await set.identity.update((file) => ({
+  await dropMaps(set, set.contents.changed, (file) => ({
     ...file,
     role: 'primary',
     epoch: at.epoch + 1,
@@ -165,7 +166,7 @@ export async function takeOverByForce(set: ImageSet): Promise<TakeoverAnswer> {
     takenOverAt: at,
     migration: null,
     abortedMigrations: file.migration
-      ? [...file.abortedMigrations, file.migration.id]
+      ? withAborted(file, file.migration.id)
       : file.abortedMigrations,
     pair: file.pair && { ...file.pair, state: 'takeover', reason: '' },
   }));
@@ -223,10 +224,17 @@ function answer(set: ImageSet, { forced, sequence, from }: Taken): TakeoverAnswe
   };
 }
 
-/** What is said when there is nothing to do. */
-export function alreadyTookOver(set: ImageSet): TakeoverAnswer {
+/** What is said when there is nothing to do but, perhaps, to tell the former primary. */
+export async function alreadyTookOver(
+  set: ImageSet,
+  primary: (address: string) => Peer,
+): Promise<TakeoverAnswer> {
   const { parentSeal, pair } = set.file;
   const sequence = (set.ownRun()?.identity.first ?? set.newest + 1) - 1;
+  if (parentSeal !== null && pair) {
+    const { seal: payload } = decodeSealRecord(Buffer.from(parentSeal, 'hex'));
+    await tellRetired(primary(pair.peer.address), payload.migration);
+  }
   const forced = parentSeal === null;
   return { ...answer(set, { forced, sequence, from: pair?.peer }), changed: false };
 }

@@ -57,6 +57,9 @@ function peer(epochs: readonly ReceiverEpoch[], change: Partial<Welcome> = {}): 
   return { ...identity, usable: true, copy: null, epochs: [...epochs], ...change };
 }
 
+/** The peer never acknowledged a record of this epoch. */
+const UNHEARD: Partial<SenderView> = { acknowledged: 99 };
+
 /** A copy of some blocks is due; whatever the peer says of its place is proven. */
 const BLOCKS: Partial<SenderView> = {
   copyDue: true,
@@ -125,20 +128,26 @@ const ROWS: Row[] = [
   ['sealed here, records missing there', { sealed: true }, peer([epoch(115)]), resume(115)],
   ['sealed here, only the seal missing', { sealed: true }, peer([epoch(120)]), resume(120)],
   // Epochs that one of the two does not know.
-  ['the epoch follows directly', { firstKept: 100 }, peer([EARLIER]), resume(100)],
+  ['the epoch follows directly', { firstKept: 100, ...UNHEARD }, peer([EARLIER]), resume(100)],
+  [
+    'the epoch follows directly, and records of it were acknowledged',
+    { firstKept: 100 },
+    peer([EARLIER]),
+    stop(SPLIT, /acknowledged 108: it was rolled back/),
+  ],
   [
     'the epoch follows directly, but its beginning is not kept',
-    {},
+    UNHEARD,
     peer([EARLIER]),
     stop('E_STATE', /lacks the beginning.*new copy/),
   ],
   [
     'an epoch is missing in between',
-    { firstKept: 100 },
+    { firstKept: 100, ...UNHEARD },
     peer([{ ...EARLIER, epoch: 1 }]),
     stop('E_STATE', /knows nothing of epoch 3/),
   ],
-  ['knows no epoch at all', {}, peer([]), stop('E_STATE', /never copied to; it needs a new copy/)],
+  ['knows no epoch at all', UNHEARD, peer([]), stop('E_STATE', /never copied to; .* new copy/)],
   // Behind a successor.
   [
     'follows a successor, this set never sealed',

@@ -51,6 +51,27 @@ function missing(): never {
   throw new Error('something is missing');
 }
 
+/** What C says comes late. */
+function slowWords(sites: Sites, ms: number): void {
+  sites.wrap = (ends, address) => {
+    const [, far] = ends;
+    if (address !== C) return;
+    ends[1] = {
+      peer: far.peer,
+      listen: (listener) => far.listen(listener),
+      pause: () => far.pause(),
+      resume: () => far.resume(),
+      end: () => far.end(),
+      destroy: (error) => far.destroy(error),
+      write: (parts) => {
+        const kept = parts.map((part) => Buffer.from(part));
+        sites.clock.after(ms, () => void far.write(kept));
+        return true;
+      },
+    };
+  };
+}
+
 function outcome(work: Promise<unknown>): Promise<string> {
   return work.then(
     () => 'done',
@@ -134,6 +155,40 @@ describe('[R9] the journal of the target falls back to maps while the source sti
   );
 });
 
+test('[R6] drain: replicate goes on with a copy by map for which the secondary has closed the old epoch', async () => {
+  const { sites, b, c } = await ready({ journal: TINY_JOURNAL, syncMs: 1 });
+  await keepByMap(sites, b);
+  await sites.write(A, write(0, 100, 9000, 3));
+  await sites.drive(b.migrate({ ...MIGRATE, detach: true }));
+  goAway(sites);
+  await writeMuch(sites, B);
+  sites.away.delete(C);
+  const replicating = outcome(b.replicate({ ...REPLICATE, maxRate: 20_000 }));
+  await sites.clock.run(() => c.set.copy !== null);
+  goAway(sites);
+  await sites.drive(replicating);
+  sites.away.delete(C);
+  expect(await sites.drive(outcome(b.replicate(REPLICATE)))).toBe('done');
+  expect(await sites.differs(C)).toBeUndefined();
+});
+
+test('[R5] [R9] a secondary that was rolled back behind the epoch of its primary is refused, not waited for', async () => {
+  const { sites, b } = await ready();
+  await sites.close(C);
+  const old = sites.machine(C).disk.survivors('keep', 1);
+  await sites.open(C);
+  await sites.write(A, write(0, 100, 9000, 3));
+  await sites.drive(b.migrate(MIGRATE));
+  await sites.write(B, write(0, 0, 600, 4));
+  await sites.replicate(B);
+  await sites.crash(C, 'lose');
+  sites.machine(C).disk = old;
+  await sites.open(C);
+  await sites.write(B, write(0, 0, 600, 5));
+  const end = await sites.drive(outcome(b.replicate({ ...REPLICATE, timeoutMs: 5000 })));
+  expect(end).toMatch(/rolled back|needs a new copy/);
+});
+
 describe('the source', () => {
   test('a read error at the source does not stop the target, which is the primary by now', async () => {
     const { sites, b } = await ready();
@@ -201,12 +256,13 @@ describe('commands beside a migration', () => {
     async (what) => {
       const { sites, b } = await ready({ syncMs: 1 });
       let ended: string | undefined;
-      outcome(b.migrate({ ...MIGRATE, maxRate: 5000 })).then(
+      slowWords(sites, 1000);
+      outcome(b.migrate(MIGRATE)).then(
         (end) => (ended = end),
         () => undefined,
       );
-      await sites.clock.run(() => b.set.file.migration?.state === 'copying');
-      await sites.clock.pass(50);
+      await sites.clock.run(() => b.replication.isUp);
+      await sites.clock.pass(1200);
       const refused = await sites.refusal(what === 'split' ? b.splitPair() : b.deletePair());
       expect(refused.code).toBe('E_STATE');
       await sites.write(B, write(0, 30_000, 500, 7));

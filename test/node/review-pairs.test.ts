@@ -101,31 +101,6 @@ describe('[R6] where the secondary stands is proven', () => {
     await sites.drive(a.replicate(REPLICATE));
     expect(await sites.differs(C)).toBeUndefined();
   });
-
-  test('what a first copy has brought is not copied again after the journal was full', async () => {
-    const sites = new Sites({ journal: TINY_JOURNAL, syncMs: 1 });
-    const a = await sites.create(A);
-    for (let at = 0; at < 40_000; at += 8000) await sites.write(A, write(0, at, 8000, at));
-    await sites.write(A, write(1, 0, 12_000, 2));
-    await keepByMap(sites, a);
-    const c = await sites.create(C);
-    await sites.drive(a.createPair({ secondary: C }));
-    const replicating = a.replicate({ ...REPLICATE, maxRate: 20_000 }).catch(() => undefined);
-    await sites.clock.run(() => (c.set.copyReceived?.volume ?? 0) === 1, {
-      simulatedMsMax: 60_000,
-    });
-    goAway(sites);
-    await sites.drive(replicating);
-    await sites.crash(C, 'keep');
-    await writeMuch(sites);
-    expect(a.set.file.pair?.state).toBe('suspended');
-    await sites.open(C);
-    sites.away.delete(C);
-    const answer = await sites.drive(a.replicate(REPLICATE));
-    expect(await sites.differs(C)).toBeUndefined();
-    // The first volume was there already and did not change: only the second one is left.
-    expect(answer.copiedBytes).toBeLessThanOrEqual(20 * 1024);
-  });
 });
 
 describe('two changes of a pair at the same time', () => {
