@@ -137,6 +137,40 @@ describe('a block map', () => {
   });
 });
 
+describe('a block map that takes in another one', () => {
+  test('has the blocks of both, and counts them', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...SIZES),
+        plans(edits, 10),
+        plans(edits, 10),
+        fc.boolean(),
+        (blocks, mine, theirs, whole) => {
+          const [map, other] = [new BlockMap(blocks * BLOCK), new BlockMap(blocks * BLOCK)];
+          const [model, otherModel] = [
+            new Bits(new Uint8Array(blocks)),
+            new Bits(new Uint8Array(blocks)),
+          ];
+          for (const edit of mine) model.edit(map, edit);
+          for (const edit of theirs) otherModel.edit(other, edit);
+          if (whole) {
+            // Another set may have bits behind the last block in its pages: they are not taken.
+            for (let page = 0; page * PAGE < blocks; page += 1) {
+              map.merge(page, Buffer.alloc(PAGE / 8, 0xff));
+            }
+          } else map.addAll(other);
+          for (let block = 0; block < blocks; block += 1) {
+            if (whole || otherModel.bits[block] === 1) model.put(block, 1);
+          }
+          assertBits(bitsOf(map), model.bits, 'joined');
+          assertSame([map.count, map.isFull], [model.count, model.count === blocks]);
+        },
+      ),
+      cases(60),
+    );
+  });
+});
+
 const ascending = (one: number, other: number) => one - other;
 
 /** Takes what changed, as a save does: exactly the pages with a bit that was turned over. */

@@ -4,7 +4,7 @@ import { submitAndWait } from '../../src/device/device.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { difference, pattern, peekAll, write } from '../support/image-sets.ts';
 import { MovingHost } from '../support/moving-host.ts';
-import { A, B, C, REPLICATE, Sites } from '../support/sites.ts';
+import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
 import type { SitesOptions } from '../support/sites.ts';
 
 async function paired(options: SitesOptions = {}) {
@@ -225,4 +225,50 @@ describe('a peer that moved', () => {
     expect(await sites.differs('/sapporo')).toBeUndefined();
     expect(c.set.isClosed).toBe(true);
   });
+});
+
+describe('a sealed source that took over by force', () => {
+  async function tookOver() {
+    const sites = new Sites({ syncMs: 1 });
+    const { a } = await sites.paired();
+    const b = await sites.create(B);
+    await sites.drive(b.migrate({ ...MIGRATE, copy: 'pre', detach: true }));
+    await sites.crash(B, 'lose');
+    sites.away.add(B);
+    await sites.drive(a.takeOver({ force: true }));
+    return a;
+  }
+
+  test('[R10] is not called healthy, nor its secondary usable: nothing is sent to it', async () => {
+    const a = await tookOver();
+    expect(a.set.file.pair?.state).toBe('takeover');
+    expect(a.status().health.healthy).toBe(false);
+    expect(a.status().pair?.usable).not.toBe(true);
+  });
+
+  test('keeps no map of what changed for a migration that is over', async () => {
+    const a = await tookOver();
+    expect(a.set.file.migration).toBeNull();
+    expect(a.set.file.maps).toEqual([]);
+  });
+});
+
+test('a former primary that was away at the end is told by a repetition', async () => {
+  const sites = new Sites({ syncMs: 1 });
+  const { a, c } = await sites.paired();
+  const taken = c.takeOver({ force: false });
+  await sites.clock.run(() => c.set.file.role === 'primary');
+  sites.away.add(A);
+  sites.cutLinks(A);
+  await sites.drive(taken);
+  sites.away.delete(A);
+  await sites.drive(c.takeOver({ force: false }));
+  expect(a.set.file.role).toBe('retired');
+});
+
+test('[R10] a set that took over is not told to replicate, which is refused', async () => {
+  const sites = new Sites();
+  const { c } = await sites.paired();
+  await sites.drive(c.takeOver({ force: false }));
+  expect(c.status().health.next ?? '').not.toMatch(/replicate/);
 });

@@ -217,6 +217,27 @@ export class Sites {
     return found;
   }
 
+  /** What is said at this address comes late from now on, over each new link. */
+  delayAnswers(address: string, ms: number): void {
+    this.wrap = (ends, dialled) => {
+      const [, far] = ends;
+      if (dialled !== address) return;
+      ends[1] = {
+        peer: far.peer,
+        listen: (listener) => far.listen(listener),
+        pause: () => far.pause(),
+        resume: () => far.resume(),
+        end: () => far.end(),
+        destroy: (error) => far.destroy(error),
+        write: (parts) => {
+          const kept = parts.map((part) => Buffer.from(part));
+          this.clock.after(ms, () => void far.write(kept));
+          return true;
+        },
+      };
+    };
+  }
+
   /** A link as `from` dials it. */
   async dial(from: string, address: string): Promise<ByteStream> {
     const node = this.away.has(address) ? undefined : this.machines.get(address)?.node;

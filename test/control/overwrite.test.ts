@@ -1,4 +1,4 @@
-/** Review: sets that are given up for a new part (`--overwrite`); titles say what should hold. */
+/** Sets that are given up for a new part with `--overwrite`. */
 import { expect, test } from '@jest/globals';
 import { Site } from '../../src/control/site.ts';
 import { makeSetFolder } from '../../src/imageset/set-folder.ts';
@@ -42,7 +42,7 @@ function commands() {
   return { run, paired };
 }
 
-test('after a forced takeover the former primary becomes the secondary with --overwrite', async () => {
+test('after a forced takeover the former primary is made the secondary', async () => {
   const { run, paired } = commands();
   await paired();
   await run(async (site) => (await site.open(C)).takeOver({ force: true }));
@@ -52,7 +52,7 @@ test('after a forced takeover the former primary becomes the secondary with --ov
   expect(state).toBe('paired');
 });
 
-test('a target that gave its epoch back can be migrated to again with --overwrite', async () => {
+test('a target that gave its epoch back can be migrated to again', async () => {
   const { run, paired } = commands();
   await paired();
   await run((site) => site.migrate(B, { ...MIGRATE, detach: true }, OVERWRITE));
