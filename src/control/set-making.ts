@@ -4,7 +4,9 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import {
   JOURNAL_BYTES_MAX,
   JOURNAL_BYTES_MIN,
+  MIB,
   NAME_PATTERN,
+  TIB,
   VOLUMES_MAX,
   VOLUME_BYTES_MAX,
 } from '../base/limits.ts';
@@ -64,11 +66,11 @@ export function checkCreate({ volumes, journalBytes, folder }: CreateRequest): v
       refuse(`volume ${name} is named twice`);
     }
     if (sizeBytes < 1 || sizeBytes > VOLUME_BYTES_MAX || sizeBytes % 512 !== 0) {
-      refuse(`volume ${name}: a size is a multiple of 512, at most ${VOLUME_BYTES_MAX} bytes`);
+      refuse(`volume ${name}: a size is a multiple of 512, at most ${VOLUME_BYTES_MAX / TIB} TiB`);
     }
   }
   if (journalBytes < JOURNAL_BYTES_MIN || journalBytes > JOURNAL_BYTES_MAX) {
-    refuse(`a journal has ${JOURNAL_BYTES_MIN} to ${JOURNAL_BYTES_MAX} bytes`);
+    refuse(`a journal has ${JOURNAL_BYTES_MIN / MIB} MiB to ${JOURNAL_BYTES_MAX / TIB} TiB`);
   }
 }
 

@@ -19,13 +19,7 @@ import type {
 import { partyFacts } from './facts.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
 import { buryMigration } from './migration-source.ts';
-import {
-  noControllers,
-  owedBySource,
-  sourcePort,
-  targetPort,
-  tookRecords,
-} from './migration-target.ts';
+import { noControllers, owedBySource, sourcePort, targetPort, isDone } from './migration-target.ts';
 import { isUnderWay } from './pairing.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
@@ -144,7 +138,7 @@ export class MigrationControl {
     if (migration?.side === 'source' && isUnderWay(migration)) return this.abortAtSource(migration);
     const own = this.ownMigration();
     if (own.state === 'aborted') return this.answer(own, false);
-    if (own.state === 'done') throw tookRecords(own);
+    if (own.state === 'done') throw isDone(own);
     const reason = 'aborted by an operator';
     const abort = async (): Promise<MigrateAnswer> => {
       const runner = this.runner(own, { maxRate: undefined });

@@ -286,12 +286,22 @@ async function giveBack(set: ImageSet, migration: Migration): Promise<Returned> 
   return { open, seal: sealed.record, bases, hasClosed: pair?.state !== 'paired', durable };
 }
 
-export function tookRecords({ source, target }: Migration): RcopyError {
-  return new RcopyError('E_STATE', `${target.name} has taken writes since the switch`, {
-    hint:
-      `the way back is another migration: \`rcopy migrate ${target.address} ${source.address} ` +
-      '--overwrite`, once this one is done',
+function tookRecords(migration: Migration): RcopyError {
+  return new RcopyError('E_STATE', `${migration.target.name} has taken writes since the switch`, {
+    hint: `${wayBack(migration)}, once this one is done`,
   });
+}
+
+/** The refusal of an abort when nothing is under way any more. */
+export function isDone(migration: Migration): RcopyError {
+  return new RcopyError('E_STATE', `the migration to ${migration.target.name} is done`, {
+    hint: wayBack(migration),
+  });
+}
+
+function wayBack({ source, target }: Migration): string {
+  const command = `rcopy migrate ${target.address} ${source.address} --overwrite`;
+  return `the way back is another migration: \`${command}\``;
 }
 
 /** Hosts that no controller moves: they find the new set by themselves. */
