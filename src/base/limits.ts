@@ -54,8 +54,9 @@ export const EPOCHS_REMEMBERED = 8;
 
 /**
  * Records whose chain values set.json keeps once the journal may drop them: as many as can be on
- * their way to a secondary (16 MiB of 4 KiB writes are 4,096), with room to spare. Of smaller writes
- * more can be: a secondary that is cut off behind so many, and is split then, needs a new copy.
+ * their way to a secondary (16 MiB of 4 KiB writes are 4,096), with room to spare. Of smaller
+ * writes more can be: a secondary that is cut off behind so many, and is split then, needs a new
+ * copy.
  */
 export const LINEAGE_RECORDS_MAX = 16 * KIB;
 
