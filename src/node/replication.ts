@@ -176,7 +176,9 @@ export class Replication {
       link: this.links,
       maxRate,
       onContact: () => {
+        const isFirst = this.lastContactMs === undefined;
         this.lastContactMs = set.environment.clock.now();
+        if (isFirst) set.changed();
       },
       onProgress: () => {
         for (const listener of this.listeners) listener();

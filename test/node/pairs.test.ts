@@ -145,6 +145,17 @@ describe('replicate', () => {
     expect(error).toMatchObject({ code: 'E_SEALED', hint: `use ${B} instead` });
   });
 
+  test('[R10] asks the secondary also when nothing is owed: it may be gone', async () => {
+    const sites = new Sites();
+    await sites.paired();
+    await sites.close(A);
+    const a = await sites.open(A);
+    sites.away.add(C);
+    expect((await sites.refusal(a.replicate(REPLICATE))).code).toBe('E_UNREACHABLE');
+    sites.away.delete(C);
+    expect((await sites.drive(a.replicate(REPLICATE))).sentRecords).toBe(0);
+  });
+
   test('says what it sent, and sends nothing twice', async () => {
     const sites = new Sites();
     const { a } = await sites.paired();
