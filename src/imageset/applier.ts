@@ -57,11 +57,11 @@ export class Applier {
 
   /**
    * A whole round that begins now, also when nothing waits: maps that came into use before it are
-   * stamped with the applied number then.
+   * stamped with the applied number then, or with `position`, which is about to become that.
    */
-  async checkpoint(): Promise<void> {
+  async checkpoint(position?: Position): Promise<void> {
     if (this.round) await this.round;
-    await this.oneRound();
+    await this.oneRound(position);
   }
 
   /** No further rounds begin; the one under way is waited for. */
@@ -90,17 +90,17 @@ export class Applier {
     );
   }
 
-  private oneRound(): Promise<void> {
+  private oneRound(position?: Position): Promise<void> {
     this.timer?.cancel();
     this.timer = undefined;
     this.resting = false;
-    this.round ??= this.run().finally(() => {
+    this.round ??= this.run(position).finally(() => {
       this.round = undefined;
     });
     return this.round;
   }
 
-  private async run(): Promise<void> {
+  private async run(next?: Position): Promise<void> {
     const { contents, hooks } = this;
     try {
       const layer = contents.overlay.freeze();
@@ -114,7 +114,7 @@ export class Applier {
       // Taken before the sync: a bit that is set during it speaks of a block that it may not cover.
       const saves = contents.maps.map((maps) => maps.takeChanges());
       await contents.syncImages();
-      const position = layer?.upTo ?? hooks.position();
+      const position = layer?.upTo ?? next ?? hooks.position();
       for (const save of saves) await save(position);
       contents.overlay.release();
       if (layer?.upTo) await hooks.applied(layer.upTo);

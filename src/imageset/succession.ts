@@ -41,13 +41,11 @@ async function openEpoch(set: ImageSet): Promise<void> {
   const head = run.head;
   if (!head) throw journalGone(set, epoch);
   await set.drain(); // what is left of an earlier epoch of this set is applied before this one
-  set.applied = {
-    epoch,
-    sequence: run.identity.first - 1,
-    chain: head.header.ownChain,
-  };
+  const position = { epoch, sequence: run.identity.first - 1, chain: head.header.ownChain };
+  // Maps first: whatever saves the cursors meanwhile must not be ahead of them (R7).
+  if (set.contents.maps.some(({ inUse }) => inUse)) await set.applier.checkpoint(position);
+  set.applied = position;
   set.feed.enter(run);
-  if (set.contents.maps.some(({ inUse }) => inUse)) await set.applier.checkpoint();
   await set.saveCursors();
   set.hosts.roomChanged();
 }
