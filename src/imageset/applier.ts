@@ -57,9 +57,19 @@ export class Applier {
 
   /**
    * A whole round that begins now, also when nothing waits: maps that came into use before it are
-   * stamped with the applied number then, or with `position`, which is about to become that.
+   * stamped with the applied number then.
    */
-  async checkpoint(position?: Position): Promise<void> {
+  async checkpoint(): Promise<void> {
+    if (this.round) await this.round;
+    await this.oneRound();
+  }
+
+  /**
+   * Stamps the maps with the beginning of an epoch that comes to be the applied number, everything
+   * before it being applied: first they, then the cursors (R7).
+   */
+  async stampMaps(position: Position): Promise<void> {
+    if (!this.contents.maps.some(({ inUse }) => inUse)) return;
     if (this.round) await this.round;
     await this.oneRound(position);
   }

@@ -49,6 +49,7 @@ async function follow(set: ImageSet): Promise<void> {
 /** The old epoch is complete: its last number is applied, then the next one begins. */
 async function cross(set: ImageSet, next: Run): Promise<void> {
   await set.drain();
+  await set.applier.stampMaps({ epoch: next.epoch, sequence: next.identity.first - 1 });
   set.feed.enter(next);
   set.applied = set.feed.position;
   await set.saveCursors();

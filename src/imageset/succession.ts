@@ -42,8 +42,7 @@ async function openEpoch(set: ImageSet): Promise<void> {
   if (!head) throw journalGone(set, epoch);
   await set.drain(); // what is left of an earlier epoch of this set is applied before this one
   const position = { epoch, sequence: run.identity.first - 1, chain: head.header.ownChain };
-  // Maps first: whatever saves the cursors meanwhile must not be ahead of them (R7).
-  if (set.contents.maps.some(({ inUse }) => inUse)) await set.applier.checkpoint(position);
+  await set.applier.stampMaps(position);
   set.applied = position;
   set.feed.enter(run);
   await set.saveCursors();
