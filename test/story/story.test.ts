@@ -38,6 +38,15 @@ describe.each(PLOT_NAMES)(`%s, seed ${SEED}`, (plot) => {
   });
 });
 
+// Maps that were stamped behind the cursors left a set that did not open.
+test('[R7] an epoch that comes back is struck at every operation of its way', async () => {
+  const points = await countPoints(SEED, 'abort bitmap');
+  const from = Math.floor(points.operations * 0.63);
+  const faults = crashes({ ...points, operations: from + 50 }, 'lose', 1, from);
+  expect(faults).toHaveLength(50);
+  expect(await sweep(faults, SEED, 'abort bitmap')).toEqual([]);
+});
+
 /** Each story is struck at other places than the one before, whose beginning is the same. */
 function startOf(plot: Plot): number {
   return PLOT_NAMES.indexOf(plot) * 13;
