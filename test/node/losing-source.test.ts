@@ -196,8 +196,7 @@ describe('B has all blocks, and A owes nothing', () => {
       const loss = new Loss(way);
       const { sites } = loss;
       const b = await loss.switched();
-      sites.away.add(C);
-      sites.cutLinks(C);
+      sites.leaveAlone(C);
       await sites.clock.pass(1);
       await sites.write(B, write(0, 20_000, 5000, 6));
       const refused = await sites.refusal(b.resumeMigration({ maxRate: undefined }));

@@ -265,8 +265,7 @@ describe('a migration is refused', () => {
     const sapporo = await sites.open('/sapporo');
     expect((await sites.refusal(start(sapporo, { from: '/nagoya' }))).code).toBe('E_NOT_PAIRED');
     expect((await sites.refusal(start(b, { from: '/nowhere' }))).code).toBe('E_UNREACHABLE');
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     await sites.clock.pass(1);
     expect((await sites.refusal(start(b))).code).toBe('E_UNREACHABLE');
     expect(b.set.file.migration).toBeNull();

@@ -23,25 +23,6 @@ async function ready(options: SitesOptions = {}) {
   return { sites, ...nodes, b: await sites.create(B) };
 }
 
-async function writeMuch(sites: Sites, folder = A): Promise<void> {
-  for (let id = 10; id < 40; id += 1) {
-    await sites.write(folder, write(1, 4096, 4096 + (id % 3) * 1000, id));
-  }
-}
-
-async function keepByMap(sites: Sites, ...nodes: StorageNode[]): Promise<void> {
-  for (const { set } of nodes) {
-    await sites.drive(
-      set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull: 'map' } })),
-    );
-  }
-}
-
-function goAway(sites: Sites, folder = C): void {
-  sites.away.add(folder);
-  sites.cutLinks(folder);
-}
-
 function callOf(node: StorageNode): MigrationCall {
   const { id, mode, copy, source, target, secondary } = node.set.file.migration ?? missing();
   return { id, mode, copy, source, target, secondary };
@@ -84,12 +65,12 @@ describe('[R6] a bitmap migration goes on to its end', () => {
   test('when a resync had just come to its end, and the source had not heard of that', async () => {
     const { sites, a, b, c } = await ready({ syncMs: 1, journal: TINY_JOURNAL });
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.drive(a.resyncPair());
     const replicating = a.replicate(REPLICATE).catch(() => undefined);
     await sites.clock.run(() => !c.set.usable);
     await sites.clock.run(() => c.set.usable);
-    goAway(sites);
+    sites.leaveAlone(C);
     await sites.drive(replicating);
     sites.away.delete(C);
     await sites.drive(b.migrate({ ...MIGRATE, mode: 'bitmap', detach: true }));
@@ -104,10 +85,10 @@ describe('[R6] a bitmap migration goes on to its end', () => {
     await sites.create(C);
     await sites.drive(a.createPair({ secondary: C }));
     const b = await sites.create(B);
-    await keepByMap(sites, b);
+    await sites.keepByMap(B);
     await sites.drive(b.migrate({ ...MIGRATE, mode: 'bitmap', detach: true }));
-    goAway(sites);
-    await writeMuch(sites, B);
+    sites.leaveAlone(C);
+    await sites.writeMuch(B);
     sites.away.delete(C);
     expect(await sites.drive(outcome(b.resumeMigration({ maxRate: undefined })))).toBe('done');
     await sites.replicate(B);
@@ -120,11 +101,11 @@ describe('[R9] the journal of the target falls back to maps while the source sti
     '%s: replicate of the target brings the pair together',
     async (mode) => {
       const { sites, b } = await ready({ journal: TINY_JOURNAL });
-      await keepByMap(sites, b);
+      await sites.keepByMap(B);
       await sites.write(A, write(0, 100, 9000, 3));
       await sites.drive(b.migrate({ ...MIGRATE, mode, detach: true }));
-      goAway(sites);
-      await writeMuch(sites, B);
+      sites.leaveAlone(C);
+      await sites.writeMuch(B);
       sites.away.delete(C);
       expect(await sites.drive(outcome(b.replicate(REPLICATE)))).toBe('done');
       expect(await sites.differs(C)).toBeUndefined();
@@ -136,15 +117,15 @@ describe('[R9] the journal of the target falls back to maps while the source sti
 
 test('[R6] drain: replicate goes on with a copy by map behind a closed epoch', async () => {
   const { sites, b, c } = await ready({ journal: TINY_JOURNAL, syncMs: 1 });
-  await keepByMap(sites, b);
+  await sites.keepByMap(B);
   await sites.write(A, write(0, 100, 9000, 3));
   await sites.drive(b.migrate({ ...MIGRATE, detach: true }));
-  goAway(sites);
-  await writeMuch(sites, B);
+  sites.leaveAlone(C);
+  await sites.writeMuch(B);
   sites.away.delete(C);
   const replicating = outcome(b.replicate({ ...REPLICATE, maxRate: 20_000 }));
   await sites.clock.run(() => c.set.copy !== null);
-  goAway(sites);
+  sites.leaveAlone(C);
   await sites.drive(replicating);
   sites.away.delete(C);
   expect(await sites.drive(outcome(b.replicate(REPLICATE)))).toBe('done');

@@ -6,23 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { KIB } from '../../src/base/limits.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { TINY_JOURNAL, difference, peekAll, write, zeroes } from '../support/image-sets.ts';
-import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
-import type { SitesOptions } from '../support/sites.ts';
-
-async function paired(options: SitesOptions = {}) {
-  const sites = new Sites({ journal: TINY_JOURNAL, ...options });
-  const nodes = await sites.paired();
-  await sites.write(A, write(0, 0, 12_000, 1), write(1, 0, 12_000, 2));
-  await sites.replicate(A);
-  return { sites, ...nodes };
-}
-
-/** So many times that the journal lets go what was first; always to the same blocks. */
-async function writeMuch(sites: Sites, folder = A): Promise<void> {
-  for (let id = 10; id < 40; id += 1) {
-    await sites.write(folder, write(1, 4096, 4096 + (id % 3) * 1000, id));
-  }
-}
+import { A, B, C, MIGRATE, REPLICATE, Sites, pairWithTinyJournal } from '../support/sites.ts';
 
 async function replicated(sites: Sites, node: StorageNode) {
   return sites.drive(node.replicate(REPLICATE));
@@ -30,13 +14,13 @@ async function replicated(sites: Sites, node: StorageNode) {
 
 describe('a pair that is split', () => {
   test('[R1] hosts write on, the secondary stays as it was, and says so', async () => {
-    const { sites, a, c } = await paired();
+    const { sites, a, c } = await pairWithTinyJournal();
     const before = sites.model.newest;
     await sites.write(A, write(0, 0, 500, 3));
     const answer = await sites.drive(a.splitPair());
     expect(answer).toMatchObject({ changed: true, pair: { state: 'split' } });
     expect((await sites.drive(a.splitPair())).changed).toBe(false);
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     expect((await sites.refusal(a.replicate(REPLICATE))).message).toMatch(/is split/);
     expect(c.status().pair).toMatchObject({ state: 'split', usable: true });
     expect(difference(peekAll(c.set), sites.model.after(before))).toBeUndefined();
@@ -47,9 +31,9 @@ describe('a pair that is split', () => {
   });
 
   test('[R6] resync sends only the changed blocks; C is not usable meanwhile', async () => {
-    const { sites, a, c } = await paired();
+    const { sites, a, c } = await pairWithTinyJournal();
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.write(A, zeroes(0, 5000, 100));
     const unusable = new Set<boolean>();
     c.set.onChange(() => void unusable.add(c.set.usable));
@@ -66,7 +50,7 @@ describe('a pair that is split', () => {
   });
 
   test('[R6] what the journal still has is sent as records: C stays usable', async () => {
-    const { sites, a, c } = await paired();
+    const { sites, a, c } = await pairWithTinyJournal();
     await sites.drive(a.splitPair());
     await sites.write(A, write(0, 100, 30, 5), write(1, 9000, 50, 6));
     let usable = true;
@@ -90,7 +74,7 @@ describe('a pair that is split', () => {
     await sites.replicate(A);
     await sites.drive(a.splitPair());
     await sites.write(A, { kind: 'mark', name: 'meanwhile' });
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.drive(a.resyncPair());
     expect((await replicated(sites, a)).sentRecords).toBe(0);
     await sites.crash(C, 'lose');
@@ -101,18 +85,17 @@ describe('a pair that is split', () => {
   });
 
   test('while the secondary is away, and after restarts of both', async () => {
-    const { sites, a } = await paired();
+    const { sites, a } = await pairWithTinyJournal();
     await sites.write(A, write(0, 2000, 30, 5));
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.flush(A);
     await sites.crash(A, 'lose');
     await sites.crash(C, 'lose');
     const again = await sites.open(A);
     expect(again.status().set.state).toBe('split');
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     sites.away.delete(C);
     await sites.open(C);
     await sites.drive(again.resyncPair());
@@ -122,7 +105,7 @@ describe('a pair that is split', () => {
   });
 
   test('is refused where there is none, to a secondary, and while it moves', async () => {
-    const { sites, a, c } = await paired();
+    const { sites, a, c } = await pairWithTinyJournal();
     const d = await sites.create('/nagoya');
     expect((await sites.refusal(d.splitPair())).code).toBe('E_NOT_PAIRED');
     expect((await sites.refusal(c.splitPair())).code).toBe('E_ROLE');
@@ -137,14 +120,14 @@ describe('a pair that is split', () => {
 
 describe('[R5] a resync is refused', () => {
   test('to a secondary that was rolled back: its place is not proven', async () => {
-    const { sites, a } = await paired();
+    const { sites, a } = await pairWithTinyJournal();
     await sites.close(C);
     const old = sites.machine(C).disk.survivors('keep', 1);
     await sites.open(C);
     await sites.write(A, write(0, 0, 9000, 3));
     await sites.replicate(A);
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.crash(C, 'lose');
     sites.machine(C).disk = old;
     await sites.open(C);
@@ -155,7 +138,7 @@ describe('[R5] a resync is refused', () => {
   });
 
   test('from a primary that was rolled back: the secondary is ahead of what it knows', async () => {
-    const { sites } = await paired();
+    const { sites } = await pairWithTinyJournal();
     await sites.close(A);
     const old = sites.machine(A).disk.survivors('keep', 1);
     await sites.open(A);
@@ -194,7 +177,7 @@ function writeTo(device: StorageNode['set']['volumes'][number], offset: number, 
 
 describe('[R9] a full journal whose policy is the map', () => {
   async function full() {
-    const made = await paired();
+    const made = await pairWithTinyJournal();
     const { sites, a } = made;
     await sites.drive(
       a.set.identity.update((file) => ({
@@ -202,15 +185,14 @@ describe('[R9] a full journal whose policy is the map', () => {
         journal: { ...file.journal, whenFull: 'map' },
       })),
     );
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     return made;
   }
 
   test('refuses no host, says that it is suspended, and resyncs by itself', async () => {
     const { sites, a, c } = await full();
     const before = sites.model.newest;
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     expect(a.status().pair).toMatchObject({ state: 'suspended', reason: 'the journal was full' });
     expect(difference(peekAll(c.set), sites.model.after(before))).toBeUndefined();
     sites.away.delete(C);
@@ -222,15 +204,14 @@ describe('[R9] a full journal whose policy is the map', () => {
 
   test('again and again, also in the midst of a resync', async () => {
     const { sites, a } = await full();
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     for (let round = 0; round < 4; round += 1) {
       sites.away.delete(C);
       const replicating = a.replicate(REPLICATE).catch(() => undefined);
       await sites.clock.pass(round * 2);
-      sites.away.add(C);
-      sites.cutLinks(C);
+      sites.leaveAlone(C);
       await sites.drive(replicating);
-      await writeMuch(sites);
+      await sites.writeMuch(A);
     }
     sites.away.delete(C);
     expect((await replicated(sites, a)).copies).toBe(0);
@@ -246,7 +227,7 @@ describe('[R9] a full journal whose policy is the map', () => {
     a.set.onChange(() => void states.add(a.status().set.state));
     const replicating = a.replicate({ ...REPLICATE, maxRate: 30_000 });
     await sites.clock.pass(20);
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     expect(await sites.drive(replicating)).toMatchObject({ copies: 0, state: 'paired' });
     expect([...states]).toEqual(expect.arrayContaining(['suspended', 'copying', 'paired']));
     await sites.replicate(A);
@@ -268,10 +249,9 @@ describe('[R9] a full journal whose policy is the map', () => {
     const replicating = a.replicate({ ...REPLICATE, maxRate: 20_000 }).catch(() => undefined);
     await sites.clock.run(() => a.set.file.pair?.copyBase !== null);
     await sites.clock.pass(300);
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     await sites.drive(replicating);
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     expect(a.set.file.pair?.state).toBe('suspended');
     sites.away.delete(C);
     expect((await replicated(sites, a)).state).toBe('paired');
@@ -280,7 +260,7 @@ describe('[R9] a full journal whose policy is the map', () => {
 
   test('migrates with --mode bitmap only; C gets the blocks from B', async () => {
     const { sites, a } = await full();
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     sites.away.delete(C);
     const b = await sites.create(B);
     const refused = await sites.refusal(b.migrate(MIGRATE));
@@ -298,7 +278,7 @@ describe('[R9] a full journal whose policy is the map', () => {
 
 describe('[R7] the map of a split pair', () => {
   test('named by set.json and lost: damage, never an empty map', async () => {
-    const { sites, a } = await paired();
+    const { sites, a } = await pairWithTinyJournal();
     await sites.drive(a.splitPair());
     await sites.close(A);
     sites.machine(A).disk.remove(`${A}/maps/beta.dirty`, 'TEST:REMOVE');

@@ -217,8 +217,7 @@ describe('[R9] a full journal', () => {
   test('refuses hosts with a word while nobody can be sent to, and recovers', async () => {
     const sites = new Sites({ journal: TINY_JOURNAL });
     const { a } = await sites.paired();
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     let refused: unknown;
     for (let id = 0; id < 40 && refused === undefined; id += 1) {
       const change = write(0, (id * 1000) % 20_000, 8000, id);
@@ -239,8 +238,7 @@ describe('[R9] a full journal', () => {
     await sites.replicate(A);
     expect(await sites.differs(C)).toBeUndefined();
     // And a seal finds its room even when hosts find none.
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     for (let id = 0; id < 40; id += 1) {
       const change = write(0, (id * 1000) % 20_000, 8000, id);
       const answered = await sites.drive(

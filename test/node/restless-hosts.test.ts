@@ -70,8 +70,7 @@ test.each(SEEDS)('[R6] [R7] it comes to rest without a full copy, seed %d', asyn
     const replicating = ended(a.replicate({ ...REPLICATE, timeoutMs: 2000, maxRate }));
     await sites.drive(Promise.race([replicating, sites.clock.sleep(3000)]));
     if (random.below(2)) {
-      sites.away.add(C);
-      sites.cutLinks(C);
+      sites.leaveAlone(C);
       await sites.clock.pass(random.below(60));
       sites.away.delete(C);
     }

@@ -3,40 +3,12 @@ import { describe, expect, test } from '@jest/globals';
 import { fallBackToMap } from '../../src/imageset/lacking.ts';
 import { dropMaps } from '../../src/imageset/set-maps.ts';
 import { followingAgain } from '../../src/imageset/pair-states.ts';
-import type { StorageNode } from '../../src/node/storage-node.ts';
 import { TINY_JOURNAL, write } from '../support/image-sets.ts';
-import { A, C, REPLICATE, Sites } from '../support/sites.ts';
-import type { SitesOptions } from '../support/sites.ts';
-
-async function paired(options: SitesOptions = {}) {
-  const sites = new Sites({ journal: TINY_JOURNAL, ...options });
-  const nodes = await sites.paired();
-  await sites.write(A, write(0, 0, 12_000, 1), write(1, 0, 12_000, 2));
-  await sites.replicate(A);
-  return { sites, ...nodes };
-}
-
-async function writeMuch(sites: Sites, folder = A): Promise<void> {
-  for (let id = 10; id < 40; id += 1) {
-    await sites.write(folder, write(1, 4096, 4096 + (id % 3) * 1000, id));
-  }
-}
-
-async function keepByMap(sites: Sites, node: StorageNode): Promise<void> {
-  const { set } = node;
-  await sites.drive(
-    set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull: 'map' } })),
-  );
-}
-
-function goAway(sites: Sites): void {
-  sites.away.add(C);
-  sites.cutLinks(C);
-}
+import { A, C, REPLICATE, Sites, pairWithTinyJournal } from '../support/sites.ts';
 
 describe('[R5] a resync by map', () => {
   test('is refused to a secondary that was rolled back to a place in the journal', async () => {
-    const { sites, a } = await paired();
+    const { sites, a } = await pairWithTinyJournal();
     await sites.close(C);
     const old = sites.machine(C).disk.survivors('keep', 1);
     await sites.open(C);
@@ -65,19 +37,19 @@ describe('[R5] a resync by map', () => {
 
 describe('[R6] where the secondary stands is proven', () => {
   test('after a copy by map whose end was not heard, and another split', async () => {
-    const { sites, a, c } = await paired({ syncMs: 1 });
+    const { sites, a, c } = await pairWithTinyJournal({ syncMs: 1 });
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.drive(a.resyncPair());
     const replicating = a.replicate(REPLICATE).catch(() => undefined);
     await sites.clock.run(() => !c.set.usable);
     await sites.clock.run(() => c.set.usable);
-    goAway(sites);
+    sites.leaveAlone(C);
     await sites.drive(replicating);
     expect(a.set.file.pair?.state).toBe('copying');
     expect(c.set.usable).toBe(true);
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     sites.away.delete(C);
     await sites.drive(a.resyncPair());
     await sites.drive(a.replicate(REPLICATE));
@@ -92,10 +64,10 @@ describe('[R6] where the secondary stands is proven', () => {
     await sites.drive(a.createPair({ secondary: C }));
     const replicating = a.replicate(REPLICATE).catch(() => undefined);
     await sites.clock.run(() => a.set.file.pair?.copyBase !== null);
-    goAway(sites);
+    sites.leaveAlone(C);
     await sites.drive(replicating);
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     sites.away.delete(C);
     await sites.drive(a.resyncPair());
     await sites.drive(a.replicate(REPLICATE));
@@ -105,7 +77,7 @@ describe('[R6] where the secondary stands is proven', () => {
 
 describe('two changes of a pair at the same time', () => {
   test('[R7] a copy that ends while the journal falls back leaves the maps', async () => {
-    const { sites, a } = await paired({ syncMs: 2 });
+    const { sites, a } = await pairWithTinyJournal({ syncMs: 2 });
     await sites.drive(a.splitPair());
     await sites.write(A, write(0, 0, 500, 3));
     await sites.drive(a.resyncPair());
@@ -123,16 +95,16 @@ describe('two changes of a pair at the same time', () => {
   });
 
   test('[R7] a resync over a slow link that was up before is not taken for done', async () => {
-    const { sites, a } = await paired({ syncMs: 1 });
-    await keepByMap(sites, a);
+    const { sites, a } = await pairWithTinyJournal({ syncMs: 1 });
+    await sites.keepByMap(A);
     sites.delayAnswers(C, 2000);
     a.replication.want(2000);
     await sites.clock.pass(4000);
     await sites.write(A, write(0, 0, 500, 1));
     await sites.clock.pass(1600);
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     expect(a.set.file.pair?.state).toBe('suspended');
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.drive(a.resyncPair());
     await sites.clock.pass(100_000, { simulatedMsMax: 100_000 });
     sites.wrap = undefined;
@@ -141,7 +113,7 @@ describe('two changes of a pair at the same time', () => {
   });
 
   test('[R9] a replicate that is under way ends when the pair is split', async () => {
-    const { sites, a } = await paired({ syncMs: 1 });
+    const { sites, a } = await pairWithTinyJournal({ syncMs: 1 });
     await sites.write(A, write(0, 0, 12_000, 3), write(0, 0, 12_000, 4));
     let ended: string | undefined;
     a.replicate({ timeoutMs: undefined, maxRate: 2000 }).then(
@@ -164,7 +136,7 @@ describe('[R10] status', () => {
     await sites.drive(a.createPair({ secondary: C }));
     const replicating = a.replicate({ ...REPLICATE, maxRate: 5000 }).catch(() => undefined);
     await sites.clock.run(() => c.set.copy !== null);
-    goAway(sites);
+    sites.leaveAlone(C);
     await sites.drive(replicating);
     await sites.drive(a.splitPair());
     expect(c.set.usable).toBe(false);
@@ -172,18 +144,18 @@ describe('[R10] status', () => {
   });
 
   test('a pair that is split is not called healthy', async () => {
-    const { sites, a } = await paired();
+    const { sites, a } = await pairWithTinyJournal();
     await sites.drive(a.splitPair());
     expect(a.status().health.healthy).toBe(false);
   });
 
   test('the lag of a split pair counts what the journal has let go, and its age', async () => {
-    const { sites, a } = await paired();
+    const { sites, a } = await pairWithTinyJournal();
     const before = sites.model.newest;
     await sites.drive(a.splitPair());
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     await sites.clock.pass(100_000);
-    await writeMuch(sites);
+    await sites.writeMuch(A);
     const { lag } = a.status().pair ?? {};
     expect(lag?.entries).toBe(sites.model.newest - before);
     expect(lag?.seconds).toBeGreaterThanOrEqual(100);

@@ -162,8 +162,7 @@ describe('a migration', () => {
     await sites.drive(b.set.identity.settled());
     sites.away.delete(C);
     await sites.drive(b.migrate({ ...MIGRATE, mode: 'handoff', detach: true }));
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     expect(b.status().migration).toMatchObject({ sourceNeeded: true });
     const failure = await sites.refusal(b.resumeMigration({ maxRate: undefined }));
     expect(failure.code).toBe('E_UNREACHABLE');
@@ -182,8 +181,7 @@ describe('a migration', () => {
     await sites.write(A, write(0, 0, 3000, 1));
     const b = await sites.create(B);
     await sites.drive(b.migrate({ ...MIGRATE, detach: true }));
-    sites.away.add(A);
-    sites.cutLinks(A);
+    sites.leaveAlone(A);
     expect((await sites.refusal(b.abortMigration())).code).toBe('E_UNREACHABLE');
     expect(b.status()).toMatchObject({
       set: { state: 'sealed' },

@@ -85,8 +85,7 @@ describe('a planned takeover', () => {
   test('is refused when A is out of reach, to a primary, and while C is not usable', async () => {
     const { sites, a, c } = await paired();
     expect((await sites.refusal(a.takeOver({ force: false }))).code).toBe('E_ROLE');
-    sites.away.add(A);
-    sites.cutLinks(A);
+    sites.leaveAlone(A);
     await sites.clock.pass(1);
     const refused = await sites.refusal(c.takeOver({ force: false }));
     expect(refused).toMatchObject({ code: 'E_UNREACHABLE', hint: /--force/ });
@@ -106,8 +105,7 @@ describe('a forced takeover', () => {
     const { sites, a, c } = await paired();
     const kept = sites.model.newest;
     await sites.write(A, write(0, 0, 9000, 2));
-    sites.away.add(A);
-    sites.cutLinks(A);
+    sites.leaveAlone(A);
     const answer = await sites.drive(c.takeOver({ force: true }));
     expect(answer).toMatchObject({ forced: true, sequence: kept, epoch: 2 });
     expect(difference(peekAll(c.set), sites.model.after(kept))).toBeUndefined();
@@ -127,8 +125,7 @@ describe('a forced takeover', () => {
     await sites.create(B);
     await sites.migrate(true);
     await sites.write(B, write(1, 0, 5000, 3));
-    sites.away.add(A);
-    sites.cutLinks(A);
+    sites.leaveAlone(A);
     // B's records come to C, which lacks what A owes before them.
     const b = await sites.open(B);
     const letGo = b.replication.want();
@@ -168,8 +165,7 @@ describe('a forced takeover', () => {
 
   test('then a new pair: the old one is ended at this end, and everything is copied', async () => {
     const { sites, c } = await paired();
-    sites.away.add(A);
-    sites.cutLinks(A);
+    sites.leaveAlone(A);
     await sites.drive(c.takeOver({ force: true }));
     expect((await sites.refusal(c.deletePair())).hint).toMatch(/--local/);
     await sites.drive(c.deletePair({ local: true }));
@@ -186,8 +182,7 @@ describe('a forced takeover', () => {
 describe('a pair that is ended at one end only', () => {
   test('[R9] a primary whose secondary is gone owes nothing any more', async () => {
     const { sites, a } = await paired();
-    sites.away.add(C);
-    sites.cutLinks(C);
+    sites.leaveAlone(C);
     await sites.clock.pass(1);
     expect((await sites.refusal(a.deletePair())).hint).toMatch(/--local/);
     expect((await sites.drive(a.deletePair({ local: true }))).changed).toBe(true);
@@ -258,8 +253,7 @@ test('a former primary that was away at the end is told by a repetition', async 
   const { a, c } = await sites.paired();
   const taken = c.takeOver({ force: false });
   await sites.clock.run(() => c.set.file.role === 'primary');
-  sites.away.add(A);
-  sites.cutLinks(A);
+  sites.leaveAlone(A);
   await sites.drive(taken);
   sites.away.delete(A);
   await sites.drive(c.takeOver({ force: false }));

@@ -49,7 +49,7 @@ class Weather {
     const a = await sites.create(A);
     await sites.create(C);
     await sites.create(B);
-    await this.keepByMap(A, B);
+    await this.sites.keepByMap(A, B);
     await this.write(3);
     await sites.drive(a.createPair({ secondary: C }));
     await sites.replicate(A);
@@ -90,15 +90,6 @@ class Weather {
         return this.under('split', () => this.operate((node) => node.splitPair()));
       case 8:
         return this.under('resync', () => this.operate((node) => node.resyncPair()));
-    }
-  }
-
-  private async keepByMap(...folders: readonly string[]): Promise<void> {
-    for (const folder of folders) {
-      const { set } = await this.sites.open(folder);
-      await this.sites.drive(
-        set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull: 'map' } })),
-      );
     }
   }
 
@@ -148,7 +139,7 @@ class Weather {
     if (set.file.role !== 'retired') return;
     this.log.push('another target');
     await this.sites.remake(B);
-    await this.keepByMap(B);
+    await this.sites.keepByMap(B);
   }
 
   /** A migration that is begun, and given up at once from one of its ends. */

@@ -17,7 +17,15 @@ import { SimulatedClock } from '../sim/clock.ts';
 import { SimulatedDisk } from '../sim/disk.ts';
 import type { Survival } from '../sim/disk.ts';
 import { seededRandom } from '../sim/random.ts';
-import { SMALL_JOURNAL, TWO_VOLUMES, VolumesModel, difference, requestOf } from './image-sets.ts';
+import {
+  SMALL_JOURNAL,
+  TINY_JOURNAL,
+  TWO_VOLUMES,
+  VolumesModel,
+  difference,
+  requestOf,
+  write,
+} from './image-sets.ts';
 import type { Change } from './image-sets.ts';
 
 export const A = '/tokyo';
@@ -144,6 +152,22 @@ export class Sites {
     }
   }
 
+  /** Cuts every link of a site that nobody reaches from now on; `away` says which these are. */
+  leaveAlone(folder: string): void {
+    this.away.add(folder);
+    this.cutLinks(folder);
+  }
+
+  /** Lets maps take over in these sets when the journal is full. */
+  async keepByMap(...folders: readonly string[]): Promise<void> {
+    for (const folder of folders) {
+      const { set } = await this.open(folder);
+      await this.drive(
+        set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull: 'map' } })),
+      );
+    }
+  }
+
   /** Waits for `work` while simulated time goes on. */
   async drive<T>(work: Promise<T>): Promise<T> {
     let settled = false;
@@ -193,6 +217,13 @@ export class Sites {
       const expected = this.model.apply(change);
       const sequence = await this.drive(performOn(set, change));
       if (sequence !== expected) throw new Error(`number ${sequence}, expected ${expected}`);
+    }
+  }
+
+  /** So many times that a tiny journal lets go what was first; always to the same blocks. */
+  async writeMuch(folder: string): Promise<void> {
+    for (let id = 10; id < 40; id += 1) {
+      await this.write(folder, write(1, 4096, 4096 + (id % 3) * 1000, id));
     }
   }
 
@@ -275,4 +306,13 @@ export async function performOn(set: StorageNode['set'], change: Change): Promis
   if (!device) throw new Error('no such volume');
   const completion = await submitAndWait(device, requestOf(change));
   return completion.ok ? (completion.sequence ?? 0) : 0;
+}
+
+/** A pair in step whose primary's journal holds little. */
+export async function pairWithTinyJournal(options: SitesOptions = {}) {
+  const sites = new Sites({ journal: TINY_JOURNAL, ...options });
+  const nodes = await sites.paired();
+  await sites.write(A, write(0, 0, 12_000, 1), write(1, 0, 12_000, 2));
+  await sites.replicate(A);
+  return { sites, ...nodes };
 }
