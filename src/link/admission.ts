@@ -9,7 +9,13 @@ import type { Hello, SenderRun } from './messages.ts';
 
 /** The pair of a secondary. Throws `E_ROLE` when it is none: nobody may send to it. */
 export function checkSecondary({ file }: ImageSet): PairEntry {
-  if (file.role === 'secondary' && file.pair) return file.pair;
+  const { role, pair } = file;
+  if (role === 'secondary' && pair) return pair;
+  if (pair?.state === 'takeover') {
+    throw new RcopyError('E_ROLE', `${file.name} took over from ${pair.peer.name}`, {
+      hint: 'hosts must not use the former primary any more; see `rcopy status` of both',
+    });
+  }
   throw new RcopyError('E_ROLE', `${file.name} is no secondary`, {
     hint: 'make the pair with `rcopy pair create PRIMARY SECONDARY`',
   });

@@ -111,7 +111,9 @@ describe('a forced takeover', () => {
     expect(difference(peekAll(c.set), sites.model.after(kept))).toBeUndefined();
     expect(await put(sites, c, 7)).toMatchObject({ ok: true, sequence: kept + 1 });
     sites.away.delete(A);
-    expect((await sites.refusal(a.replicate(REPLICATE))).code).toBe('E_ROLE');
+    const refused = await sites.refusal(a.replicate(REPLICATE));
+    expect(refused.code).toBe('E_ROLE');
+    expect(refused.message).toMatch(/kyoto took over from tokyo/);
     await sites.crash(C, 'lose');
     const again = await sites.open(C);
     expect(again.set.newest).toBe(kept + 1);
