@@ -95,3 +95,7 @@ export function journalSizesFor(capacityBytes: number): JournalSizes {
     requestBytesMax: REQUEST_BYTES_MAX,
   };
 }
+
+/** The control interface: connections at once, and what the JSON of one call may be. */
+export const CONTROL_CONNECTIONS_MAX = 256;
+export const CONTROL_BODY_BYTES_MAX = 1 * MIB;

@@ -4,7 +4,7 @@ import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
 import type { Site } from '../control/site.ts';
 import type { OnProgress, PairAnswer, ReplicatedPairAnswer } from '../node/answers.ts';
-import type { StorageNode } from '../node/storage-node.ts';
+import type { SetService } from '../node/set-service.ts';
 import { FailedCheck, StoppedBySignal, failureJson, failureOf, stackOf } from './failure.ts';
 import { durationFlag } from './flags.ts';
 import { loadPaint, plainPaint, wantsColor } from './paint.ts';
@@ -132,7 +132,7 @@ export abstract class SetCommand extends RcopyCommand {
   }
 
   /** Brings the secondary up to date after a change of its pair; the answer tells of both. */
-  protected async replicated(node: StorageNode, made: PairAnswer): Promise<ReplicatedPairAnswer> {
+  protected async replicated(node: SetService, made: PairAnswer): Promise<ReplicatedPairAnswer> {
     const replicated = await this.withProgress('copying', (onProgress) =>
       node.replicate({ timeoutMs: undefined, maxRate: undefined, onProgress }),
     );

@@ -127,6 +127,21 @@ export interface SourceStatus {
   readonly to: number | null;
 }
 
+/** A host that is connected to a daemon's set. */
+export interface HostStatus {
+  readonly address: string;
+  readonly export: string;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+/** One limit (R9); the name ends with its unit where that is not a count. */
+export interface LimitStatus {
+  readonly name: string;
+  readonly used: number;
+  readonly limit: number;
+}
+
 export interface Health {
   readonly healthy: boolean;
   readonly word: string;
@@ -190,12 +205,9 @@ export interface StatusAnswer {
     readonly sourceNeeded: boolean;
   } | null;
   readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
-  readonly hosts: readonly {
-    readonly address: string;
-    readonly export: string;
-    readonly readBytes: number;
-    readonly writtenBytes: number;
-  }[];
+  readonly hosts: readonly HostStatus[];
+  /** What is bounded, and how much of it is in use; more of it in a daemon. */
+  readonly limits: readonly LimitStatus[];
   /** healthy, or the reason why not, and the next command to run. */
   readonly health: Health;
   /** What opening the set found: a torn tail that was cut, a bad cursor slot. */

@@ -37,7 +37,7 @@ export async function replicate(
     set.changed();
   });
   try {
-    await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
+    await withTimeout(set, request, `number ${sequence} restored`, () => {
       // What it said before this may not be so any more: it has to answer (R10).
       const answers = replication.lastContactMs !== undefined;
       if ((answers && isThere(set, sequence)) || replication.isFinished) return true;

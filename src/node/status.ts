@@ -2,7 +2,7 @@
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { StatusAnswer } from './answers.ts';
+import type { HostStatus, LimitStatus, StatusAnswer } from './answers.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -11,17 +11,25 @@ import { pairStateOf, stateOf } from './set-state.ts';
 
 export interface StatusParts {
   readonly set: ImageSet;
-  readonly path: string;
   readonly replication: Replication;
   readonly secondary: Secondary | undefined;
+  readonly hosts: readonly HostStatus[];
+  readonly limits: readonly LimitStatus[];
 }
 
 export function statusOf(parts: StatusParts): StatusAnswer {
-  const { set, path, replication } = parts;
+  const { set, replication } = parts;
   const { file } = set;
   const state = stateOf(set);
   const answer = {
-    set: { id: file.setId, name: file.name, role: file.role, state, epoch: file.epoch, path },
+    set: {
+      id: file.setId,
+      name: file.name,
+      role: file.role,
+      state,
+      epoch: file.epoch,
+      path: set.folder,
+    },
     volumes: file.volumes.map((volume, index) => ({
       name: volume.name,
       size: volume.sizeBytes,
@@ -34,7 +42,8 @@ export function statusOf(parts: StatusParts): StatusAnswer {
       nextSequence: file.seal.nextSequence,
       successor: file.seal.successor.address,
     },
-    hosts: [],
+    hosts: parts.hosts,
+    limits: parts.limits,
     notices: set.notices,
   };
   return { ...answer, health: healthOf(set, replication, state) };

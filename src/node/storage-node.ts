@@ -16,13 +16,15 @@ import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
-import type { PairEntry } from '../format/set-file.ts';
+import type { PairEntry, SetFile } from '../format/set-file.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type {
   CompareAnswer,
   ExportAnswer,
+  HostStatus,
   ImportAnswer,
+  LimitStatus,
   MarkAnswer,
   MigrateAnswer,
   MigrationMode,
@@ -69,6 +71,7 @@ import type {
   WaitRequest,
   WriteRequest,
 } from './requests.ts';
+import type { SetService } from './set-service.ts';
 import { movePeer, noteSplit, resyncPair, splitPair } from './split.ts';
 import { statusOf } from './status.ts';
 import {
@@ -91,10 +94,18 @@ export interface NodeOptions extends OpenOptions {
   readonly eager: boolean;
 }
 
-export class StorageNode {
+/** The part of status that only who serves the set can tell. */
+export interface Served {
+  hosts(): readonly HostStatus[];
+  limits(): readonly LimitStatus[];
+}
+
+export class StorageNode implements SetService {
   readonly set: ImageSet;
   readonly address: string;
   readonly replication: Replication;
+  /** What the daemon around it knows, for status. */
+  served: Served | undefined;
   private readonly options: NodeOptions;
   private readonly bootId: string;
   private readonly migrations: MigrationControl;
@@ -136,9 +147,15 @@ export class StorageNode {
     return node;
   }
 
+  async identity(): Promise<SetFile> {
+    return this.set.file;
+  }
+
   status(): StatusAnswer {
-    const { set, address, replication, secondary } = this;
-    return statusOf({ set, path: address, replication, secondary });
+    const { set, replication, secondary } = this;
+    const hosts = this.served?.hosts() ?? [];
+    const limits = this.served?.limits() ?? [];
+    return statusOf({ set, replication, secondary, hosts, limits });
   }
 
   write(request: WriteRequest): Promise<WriteAnswer> {
@@ -233,7 +250,7 @@ export class StorageNode {
   }
 
   /** Throws when this set and a secondary that is not made yet could not become a pair. */
-  checkPairWith(secondary: PartyFacts): void {
+  async checkPairWith(secondary: PartyFacts): Promise<void> {
     checkPair(this.set, secondary);
   }
 
@@ -270,6 +287,11 @@ export class StorageNode {
   /** Compares all contents with another set that stands at the same number. */
   verifyAgainst(other: string): Promise<CompareAnswer> {
     return compareSets(this.set, this.peer(other));
+  }
+
+  /** Names of the sets whose records or ranges this secondary takes now. */
+  get senders(): readonly string[] {
+    return [...(this.secondary?.sessions ?? [])].map(({ peerName }) => peerName);
   }
 
   /** Takes a link that another set dialled. */

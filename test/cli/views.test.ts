@@ -50,6 +50,7 @@ const paired: StatusAnswer = {
   migration: null,
   seal: null,
   hosts: [],
+  limits: [],
   health: {
     healthy: false,
     word: 'behind',
