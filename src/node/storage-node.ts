@@ -284,9 +284,10 @@ export class StorageNode implements SetService {
     return verifySet(this.set);
   }
 
-  /** Compares all contents with another set that stands at the same number. */
+  /** Compares all contents with another set, each range as of one number; see compare.ts. */
   verifyAgainst(other: string): Promise<CompareAnswer> {
-    return compareSets(this.set, this.peer(other));
+    const isFollowed = this.replication.isUp;
+    return compareSets({ set: this.set, other: this.peer(other), isFollowed });
   }
 
   /** Names of the sets whose records or ranges this secondary takes now. */
