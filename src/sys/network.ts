@@ -7,9 +7,18 @@
 import { RcopyError } from '../base/errors.ts';
 import type { ByteStream } from './stream.ts';
 
-export type NetworkAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+export type NetworkAddress = TcpAddress | UnixAddress;
+
+export interface TcpAddress {
+  readonly kind: 'tcp';
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface UnixAddress {
+  readonly kind: 'unix';
+  readonly path: string;
+}
 
 /** A place where streams are accepted, until it is closed. */
 export interface Listening {
@@ -55,7 +64,7 @@ export function parseAddress(text: string): NetworkAddress {
 }
 
 /** The address of a unix socket. Throws `E_USAGE` when the system cannot have such a path. */
-export function unixAddress(path: string): NetworkAddress {
+export function unixAddress(path: string): UnixAddress {
   const bytes = Buffer.byteLength(path);
   if (bytes === 0) throw new RcopyError('E_USAGE', 'unix: names no path');
   if (path.includes('\0')) throw new RcopyError('E_USAGE', 'a path with a zero byte is none');

@@ -1,10 +1,11 @@
 /** The network of this machine behind {@link Network}. */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, NetConnectOpts, Server, Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { RcopyError, messageOf } from '../base/errors.ts';
-import { formatAddress, unixAddress } from './network.ts';
-import type { Listening, Network, NetworkAddress } from './network.ts';
+import { formatAddress } from './network.ts';
+import type { Listening, Network, NetworkAddress, UnixAddress } from './network.ts';
 import { streamOf } from './node-stream.ts';
 import type { ByteStream } from './stream.ts';
 import { systemCode } from './system-error.ts';
@@ -107,8 +108,8 @@ function bind(server: Server, address: NetworkAddress): Promise<void> {
  * Removes the socket that a killed process left behind, and nothing else: a file that is no socket
  * and a socket at which someone answers stay, and `E_STATE` says so.
  */
-async function removeStaleSocket(address: NetworkAddress & { kind: 'unix' }): Promise<void> {
-  const { path } = unixAddress(address.path) as NetworkAddress & { kind: 'unix' };
+async function removeStaleSocket(address: UnixAddress): Promise<void> {
+  const { path } = address;
   const before = lstatSync(path, { throwIfNoEntry: false });
   if (before === undefined) return;
   if (!before.isSocket()) {
@@ -120,9 +121,9 @@ async function removeStaleSocket(address: NetworkAddress & { kind: 'unix' }): Pr
     (await connect(address)).destroy();
   } catch (error) {
     const after = lstatSync(path, { throwIfNoEntry: false });
-    if (systemCode(error) !== 'ECONNREFUSED' || after?.ino !== before.ino) {
-      throw listenError(address, error);
-    }
+    if (after === undefined) return;
+    const isStale = systemCode(error) === 'ECONNREFUSED' && after.ino === before.ino;
+    if (!isStale) throw inUse(address, error);
     unlinkSync(path);
     return;
   }
@@ -151,7 +152,9 @@ function inUse(address: NetworkAddress, cause?: unknown): RcopyError {
 
 function listenError(address: NetworkAddress, error: unknown): RcopyError {
   const where = formatAddress(address);
-  switch (systemCode(error)) {
+  // The system's own word for a missing folder is one of missing rights.
+  const lost = address.kind === 'unix' && !existsSync(dirname(address.path));
+  switch (lost ? 'ENOENT' : systemCode(error)) {
     case 'EADDRINUSE':
       return inUse(address, error);
     case 'ENOENT':
