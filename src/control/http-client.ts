@@ -38,22 +38,38 @@ export async function ask(endpoint: Endpoint, question: Question): Promise<Incom
   const { body } = question;
   const headers: Record<string, string> = { ...question.headers };
   if (body) headers['content-type'] = 'json' in body ? 'application/json' : OCTETS;
+  // Kept open, a connection lets an early answer be read to its end.
+  if (body && 'octets' in body) Object.assign(headers, { expect: '100-continue', ...KEPT_OPEN });
   const request = requestTo(endpoint, question, headers);
   const answered = answerOf(request, endpoint);
-  if (body && 'octets' in body) {
-    // An early answer is a refusal: it says more than that the rest of the body was not taken.
-    const sent = pipeline(Readable.from(body.octets), request);
-    const response = await Promise.race([answered, sent.then(() => answered)]).catch(
-      (error: unknown) => answered.catch(() => Promise.reject(asUnreachable(endpoint, error))),
-    );
-    sent.catch(() => undefined);
-    return checked(response, endpoint);
-  }
+  if (body && 'octets' in body) return sendOctets(request, body.octets, { answered, endpoint });
   request.end(body ? JSON.stringify(body.json) : undefined);
   return checked(await answered, endpoint);
 }
 
+const KEPT_OPEN = { connection: 'keep-alive' };
 const OCTETS = 'application/octet-stream';
+
+/**
+ * What is refused is refused before the first byte goes: the body waits for "100 Continue". An
+ * answer that comes in the midst of the body is a refusal too, and the rest is not sent.
+ */
+async function sendOctets(
+  request: ClientRequest,
+  octets: AsyncIterable<Uint8Array>,
+  { answered, endpoint }: { answered: Promise<IncomingMessage>; endpoint: Endpoint },
+): Promise<IncomingMessage> {
+  const goesOn = new Promise<'continue'>((resolve) => {
+    request.once('continue', () => resolve('continue'));
+  });
+  request.flushHeaders();
+  const first = await Promise.race([goesOn, answered]);
+  if (first !== 'continue') return checked(first, endpoint);
+  const sent = pipeline(Readable.from(octets), request).then(() => answered);
+  sent.catch(() => undefined);
+  const failed = sent.catch((error: unknown) => Promise.reject(asUnreachable(endpoint, error)));
+  return checked(await Promise.race([answered, failed]), endpoint);
+}
 
 /** All of an answer that is JSON. */
 export async function jsonOf(response: IncomingMessage, endpoint: Endpoint): Promise<unknown> {

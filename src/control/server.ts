@@ -102,6 +102,8 @@ export class ControlServer {
       this.app.routing(request, reply),
     );
     server.maxConnections = CONTROL_CONNECTIONS_MAX;
+    // Whoever reads the body says when: see octetsOf.
+    server.on('checkContinue', (request, reply) => this.app.routing(request, reply));
     server.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(cannotListen(where, error)));
@@ -135,9 +137,11 @@ export class ControlServer {
     app.setNotFoundHandler((request, reply) =>
       sendError(reply, new RcopyError('E_NOT_FOUND', `${request.method} ${request.url}: no such`)),
     );
-    app.post<SetRoute>(`${API}/sets/:set/write`, (request) => this.write(request));
+    app.post<SetRoute>(`${API}/sets/:set/write`, (request, reply) => this.write(request, reply));
     app.get<SetRoute>(`${API}/sets/:set/read`, (request, reply) => this.read(request, reply));
-    app.post<SetRoute>(`${API}/sets/:set/import`, (request) => this.importImage(request));
+    app.post<SetRoute>(`${API}/sets/:set/import`, (request, reply) =>
+      this.importImage(request, reply),
+    );
     app.get<SetRoute>(`${API}/sets/:set/export`, (request, reply) => this.export(request, reply));
     app.post<SetRoute>(`${API}/sets/:set/remake`, async (request) => {
       await this.house.remake(request.params.set);
@@ -170,10 +174,10 @@ export class ControlServer {
     return (await handle(set, checked, following)) ?? {};
   }
 
-  private async write(request: FastifyRequest<SetRoute>): Promise<unknown> {
+  private async write(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
     const { offset, volume, length, sync = 'yes' } = parse(writeQuery, request.query);
     const set = await this.house.find(request.params.set);
-    const data = octetsOf(request);
+    const data = octetsOf(request, reply);
     return set.write({ volume, offset, length, data, sync: sync === 'yes' });
   }
 
@@ -186,10 +190,13 @@ export class ControlServer {
     return reply.send(Readable.from(startingWith(first, bytes)));
   }
 
-  private async importImage(request: FastifyRequest<SetRoute>): Promise<unknown> {
+  private async importImage(
+    request: FastifyRequest<SetRoute>,
+    reply: FastifyReply,
+  ): Promise<unknown> {
     const { size, volume } = parse(importQuery, request.query);
     const set = await this.house.find(request.params.set);
-    const reader = new SparseReader(octetsOf(request), 'the client');
+    const reader = new SparseReader(octetsOf(request, reply), 'the client');
     return set.importImage({ volume, sizeBytes: size, pieces: reader.pieces() });
   }
 
@@ -268,9 +275,19 @@ function peerOf({ socket }: IncomingMessage): string {
   return socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'a local process';
 }
 
-function octetsOf({ body }: FastifyRequest): AsyncIterable<Uint8Array> {
-  if (body instanceof Readable) return body;
-  throw new RcopyError('E_PROTOCOL', 'the body has to be application/octet-stream');
+/** The body, asked for when it is about to be read: what is refused before is never sent. */
+function octetsOf(request: FastifyRequest, reply: FastifyReply): AsyncIterable<Uint8Array> {
+  const { body, headers } = request;
+  if (!(body instanceof Readable)) {
+    throw new RcopyError('E_PROTOCOL', 'the body has to be application/octet-stream');
+  }
+  if (headers.expect !== '100-continue') return body;
+  return {
+    [Symbol.asyncIterator]() {
+      reply.raw.writeContinue();
+      return body[Symbol.asyncIterator]();
+    },
+  };
 }
 
 async function* startingWith(
