@@ -34,6 +34,7 @@ import type { DaemonAddress } from './addresses.ts';
 import { answerInLines } from './answer-lines.ts';
 import { ANSWER_LINES, API, LINK_PROTOCOL, calls, isCallName } from './calls.ts';
 import { errorBody, errorStatus } from './http-errors.ts';
+import { problemOf } from './schema-problems.ts';
 import { SparseReader, encodeEnd, encodeFailed, encodePiece } from './sparse-stream.ts';
 
 /** The sets that a control interface speaks for. `set` is an id, or `own`. */
@@ -314,9 +315,7 @@ function takesMore(raw: FastifyReply['raw']): Promise<void> {
 function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.join('.') ?? '';
-  throw new RcopyError('E_PROTOCOL', `wrong parameters: ${where && `${where}: `}${issue?.message}`);
+  throw new RcopyError('E_PROTOCOL', `wrong parameters: ${problemOf(parsed.error)}`);
 }
 
 /** fastify's own refusals (too long, not JSON) have a status of their own. */
