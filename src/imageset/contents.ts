@@ -205,7 +205,7 @@ export class Contents {
       const map = this.present(volume);
       if (!map || map.isFull) continue;
       let last = -1;
-      for (const extent of extents.extents) {
+      for (const extent of extents.extents()) {
         for (const block of borderBlocks(extent)) {
           if (block === last) continue; // another fragment lies in it too
           last = block;
@@ -223,8 +223,8 @@ export class Contents {
   applyLayer(layer: OverlayLayer): void {
     for (const [volume, extents] of layer.volumes.entries()) {
       const map = this.present(volume);
-      for (const run of contiguous(extents.extents)) this.applyRun(volume, run);
-      for (const { start, end } of extents.extents) {
+      for (const run of contiguous(extents.extents())) this.applyRun(volume, run);
+      for (const { start, end } of extents.extents()) {
         if (map && !map.isFull) this.presence.mark(volume, start, end);
         this.dirty.mark(volume, start, end);
         this.changed.mark(volume, start, end);
@@ -359,7 +359,7 @@ function borderBlocks(extent: ContentExtent): number[] {
 }
 
 /** Groups neighbours that can go to the image in one call. */
-function* contiguous(extents: readonly ContentExtent[]): Generator<ContentExtent[]> {
+function* contiguous(extents: Iterable<ContentExtent>): Generator<ContentExtent[]> {
   let run: ContentExtent[] = [];
   for (const extent of extents) {
     const last = run.at(-1);
