@@ -114,6 +114,9 @@ export const NBD_STOP_MS = 10_000;
 /** Extents in one answer to BLOCK_STATUS: asking again goes on where it ended. */
 export const NBD_EXTENTS_MAX = 256;
 
+/** The longest stretch that one NBD request names, where lengths have 32 bits. */
+export const NBD_STRETCH_BYTES_MAX = 1 * GIB;
+
 /** Sizes of one set's journal, chosen at creation and kept in set.json. */
 export interface JournalSizes {
   /** Size of one segment file. */
