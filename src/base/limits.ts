@@ -144,3 +144,6 @@ export function journalSizesFor(capacityBytes: number): JournalSizes {
 /** The control interface: connections at once, and what the JSON of one call may be. */
 export const CONTROL_CONNECTIONS_MAX = 256;
 export const CONTROL_BODY_BYTES_MAX = 1 * MIB;
+
+/** How long hosts of a daemon wait for room in a full journal, unless a setting says otherwise. */
+export const ROOM_WAIT_MS = 60_000;

@@ -127,6 +127,17 @@ export interface SourceStatus {
   readonly to: number | null;
 }
 
+/** The process that serves a set. */
+export interface DaemonStatus {
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** The longest time for which it could do nothing else, in milliseconds, since it started. */
+  readonly longestStallMs: number;
+  /** Its memory, in bytes. */
+  readonly residentBytes: number;
+}
+
 /** A host that is connected to a daemon's set. */
 export interface HostStatus {
   readonly address: string;
@@ -205,6 +216,8 @@ export interface StatusAnswer {
     readonly sourceNeeded: boolean;
   } | null;
   readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
+  /** The daemon that serves the set; null when a command has it open by itself. */
+  readonly daemon: DaemonStatus | null;
   readonly hosts: readonly HostStatus[];
   /** What is bounded, and how much of it is in use; more of it in a daemon. */
   readonly limits: readonly LimitStatus[];

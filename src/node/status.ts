@@ -2,7 +2,7 @@
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { HostStatus, LimitStatus, StatusAnswer } from './answers.ts';
+import type { DaemonStatus, HostStatus, LimitStatus, StatusAnswer } from './answers.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -13,8 +13,15 @@ export interface StatusParts {
   readonly set: ImageSet;
   readonly replication: Replication;
   readonly secondary: Secondary | undefined;
-  readonly hosts: readonly HostStatus[];
-  readonly limits: readonly LimitStatus[];
+  /** What only who serves the set can tell. */
+  readonly served: Served | undefined;
+}
+
+/** The part of status that only a daemon knows. */
+export interface Served {
+  process(): DaemonStatus;
+  hosts(): readonly HostStatus[];
+  limits(): readonly LimitStatus[];
 }
 
 export function statusOf(parts: StatusParts): StatusAnswer {
@@ -42,8 +49,9 @@ export function statusOf(parts: StatusParts): StatusAnswer {
       nextSequence: file.seal.nextSequence,
       successor: file.seal.successor.address,
     },
-    hosts: parts.hosts,
-    limits: parts.limits,
+    daemon: parts.served?.process() ?? null,
+    hosts: parts.served?.hosts() ?? [],
+    limits: parts.served?.limits() ?? [],
     notices: set.notices,
   };
   return { ...answer, health: healthOf(set, replication, state) };

@@ -22,9 +22,7 @@ import type { ByteStream } from '../sys/stream.ts';
 import type {
   CompareAnswer,
   ExportAnswer,
-  HostStatus,
   ImportAnswer,
-  LimitStatus,
   MarkAnswer,
   MigrateAnswer,
   MigrationMode,
@@ -74,6 +72,7 @@ import type {
 import type { SetService } from './set-service.ts';
 import { movePeer, noteSplit, resyncPair, splitPair } from './split.ts';
 import { statusOf } from './status.ts';
+import type { Served } from './status.ts';
 import {
   alreadyTookOver,
   checkTakeover,
@@ -92,12 +91,6 @@ export interface NodeOptions extends OpenOptions {
   readonly address: string;
   /** A secondary applies at once instead of waiting for a quiet moment. */
   readonly eager: boolean;
-}
-
-/** The part of status that only who serves the set can tell. */
-export interface Served {
-  hosts(): readonly HostStatus[];
-  limits(): readonly LimitStatus[];
 }
 
 export class StorageNode implements SetService {
@@ -152,10 +145,8 @@ export class StorageNode implements SetService {
   }
 
   status(): StatusAnswer {
-    const { set, replication, secondary } = this;
-    const hosts = this.served?.hosts() ?? [];
-    const limits = this.served?.limits() ?? [];
-    return statusOf({ set, replication, secondary, hosts, limits });
+    const { set, replication, secondary, served } = this;
+    return statusOf({ set, replication, secondary, served });
   }
 
   write(request: WriteRequest): Promise<WriteAnswer> {

@@ -49,6 +49,7 @@ const paired: StatusAnswer = {
   },
   migration: null,
   seal: null,
+  daemon: null,
   hosts: [],
   limits: [],
   health: {

@@ -11,6 +11,7 @@ export interface Finished {
   /** The exit code; -1 when a signal ended it. */
   readonly code: number;
   readonly stdout: Buffer;
+  readonly stderr: Buffer;
   /** Both its outputs as text, for messages. */
   readonly said: string;
 }
@@ -44,8 +45,9 @@ export function run(
     child.on('error', reject);
     child.on('close', (code) => {
       const output = Buffer.concat(stdout);
-      const shown = output.subarray(0, 10_000).toString();
-      resolve({ code: code ?? -1, stdout: output, said: shown + Buffer.concat(stderr).toString() });
+      const errors = Buffer.concat(stderr);
+      const said = output.subarray(0, 10_000).toString() + errors.toString();
+      resolve({ code: code ?? -1, stdout: output, stderr: errors, said });
     });
     // A program that ends before it has read everything closes the pipe.
     child.stdin.on('error', () => undefined);
