@@ -33,7 +33,7 @@ import {
   isPartnerOf,
   journalOf,
 } from './set-making.ts';
-import type { CreateRequest, FreshTarget } from './set-making.ts';
+import type { CreateRequest, FreshPair, FreshTarget } from './set-making.ts';
 
 export interface SiteOptions {
   /** How long to wait for another command's lock, in milliseconds. */
@@ -158,7 +158,7 @@ export class Site implements Connector {
   }
 
   /** Makes a pair; its secondary is made, or given a fresh life, only when the pair can be. */
-  async createPair(primary: string, secondary: string, how: FreshTarget): Promise<PairAnswer> {
+  async createPair(primary: string, secondary: string, how: FreshPair): Promise<PairAnswer> {
     const node = await this.open(primary);
     const prospect = this.prospect(secondary, primary, how);
     if (prospect) {
@@ -166,7 +166,8 @@ export class Site implements Connector {
       await this.prepareTarget(secondary, primary, how);
     }
     await this.open(secondary);
-    return node.createPair({ secondary: this.environment.files.resolve(secondary) });
+    const path = this.environment.files.resolve(secondary);
+    return node.createPair({ secondary: path, ack: how.ack });
   }
 
   /** Whether `to` could take over from `request.from`, made fresh before if that is asked for. */

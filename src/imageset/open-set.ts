@@ -4,6 +4,7 @@
  * then the cursors, then set.json.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
+import { ACK_TIMEOUT_MS_DEFAULT } from '../base/limits.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Environment } from '../sys/environment.ts';
@@ -28,6 +29,8 @@ export interface OpenOptions {
   readonly isStopped?: () => boolean;
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
+  /** How long FLUSH and FUA wait for a silent secondary (`--ack remote`); a default unless told. */
+  readonly ackTimeoutMs?: number | undefined;
   /** Written into the lock file for people. */
   readonly pid: number;
   /** Takes a copied folder for the set from now on. */
@@ -118,6 +121,7 @@ async function assemble(
       ...journal.cuts,
     ],
     roomWaitMs: options.roomWaitMs,
+    ackTimeoutMs: options.ackTimeoutMs ?? ACK_TIMEOUT_MS_DEFAULT,
     openEpoch: ensureEpoch,
     fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),
   });
