@@ -23,7 +23,7 @@ import { parse as parseToml } from 'smol-toml';
 import * as z from 'zod/mini';
 import { RcopyError, isRcopyError, messageOf } from '../base/errors.ts';
 import { parseDuration } from '../base/durations.ts';
-import { ROOM_WAIT_MS } from '../base/limits.ts';
+import { ACK_TIMEOUT_MS_DEFAULT, ROOM_WAIT_MS } from '../base/limits.ts';
 import { parseRate, parseSize } from '../base/sizes.ts';
 import { formatAddress, isAddress, parseAddress } from '../control/addresses.ts';
 import type { DaemonAddress } from '../control/addresses.ts';
@@ -105,7 +105,7 @@ export function settingsFrom(flags: GivenSettings, fromFile: FileSettings): Daem
     advertise: read('advertise', all.advertise, (value) => formatAddress(parseAddress(value))),
     nbd,
     maxRate: read('max-rate', all['max-rate'], parseRate),
-    ackTimeoutMs: read('ack-timeout', all['ack-timeout'], parseDuration) ?? 10_000,
+    ackTimeoutMs: read('ack-timeout', all['ack-timeout'], parseDuration) ?? ACK_TIMEOUT_MS_DEFAULT,
     roomWaitMs: read('room-wait', all['room-wait'], parseDuration) ?? ROOM_WAIT_MS,
     logLevel: all['log-level'] ?? 'info',
     logFormat: all['log-format'] ?? 'auto',

@@ -13,6 +13,7 @@
 import { join } from 'node:path';
 import { deferred } from '../base/deferred.ts';
 import { RcopyError, isRcopyError } from '../base/errors.ts';
+import { LINK_BEAT_MS } from '../base/limits.ts';
 import { formatAddress } from '../control/addresses.ts';
 import { ControlServer } from '../control/server.ts';
 import type { SetHouse } from '../control/server.ts';
@@ -80,6 +81,7 @@ export class StorageDaemon implements SetHouse {
     this.folder = environment.files.resolve(parts.folder);
     this.site = new Site(environment, {
       lockWaitMs: parts.lockWaitMs,
+      beatMs: LINK_BEAT_MS,
       control: join(this.folder, CONTROL_SOCKET),
       lingerMs: GUEST_LINGER_MS,
     });
@@ -194,6 +196,7 @@ export class StorageDaemon implements SetHouse {
       address: this.address ?? this.folder,
       eager: false,
       roomWaitMs: settings.roomWaitMs,
+      ackTimeoutMs: settings.ackTimeoutMs,
     });
     for (const notice of node.set.notices) log.warn({}, notice);
     node.served = {
@@ -205,12 +208,7 @@ export class StorageDaemon implements SetHouse {
     this.stand = standOf(node);
     this.stopListening = node.set.onChange(() => this.noteChanges(node));
     this.opened.resolve(node);
-    if (keepsLink) this.keepLink(node);
-  }
-
-  /** The link to the secondary stays up as long as there is one. */
-  private keepLink(node: StorageNode): void {
-    if (node.set.file.pair) node.replication.want(this.parts.settings.maxRate);
+    if (keepsLink) node.startServing({ maxRate: settings.maxRate });
   }
 
   private noteChanges(node: StorageNode): void {
