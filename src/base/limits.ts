@@ -65,12 +65,16 @@ export const MARKS_REMEMBERED = 8;
 export const EPOCHS_REMEMBERED = 8;
 
 /**
- * Records whose chain values set.json keeps once the journal may drop them: as many as can be on
- * their way to a secondary (16 MiB of 4 KiB writes are 4,096), with room to spare. Of smaller
- * writes more can be: a secondary that is cut off behind so many, and is split then, needs a new
- * copy.
+ * Records whose chain values set.json keeps once the journal may drop them: more than can be on
+ * their way to a secondary ({@link LINK_RECORDS_MAX}), so that it can always prove where it stands.
  */
 export const LINEAGE_RECORDS_MAX = 16 * KIB;
+
+/**
+ * With `--ack remote`: how long FLUSH and FUA wait for a secondary that is out of reach, or makes
+ * nothing durable. Well below what hosts put up with (30 s is usual).
+ */
+export const ACK_TIMEOUT_MS_DEFAULT = 5_000;
 
 /** One range of a copy or of an on-demand fetch. */
 export const COPY_RANGE_BYTES = 1 * MIB;
@@ -83,6 +87,83 @@ export const FRAME_BODY_BYTES_MAX = 4 * MIB;
 
 /** The size of one group of records that the sender takes from the journal at once. */
 export const SEND_BATCH_BYTES = 256 * KIB;
+
+/**
+ * What an NBD server may hold for all its clients together: payloads on their way in, replies that
+ * are not taken yet, and a little for each request. One largest request comes on top, so that it
+ * always fits.
+ */
+export const NBD_MEMORY_BYTES = 64 * MIB;
+
+/** What a request counts beside its payload: about what it costs to keep track of it. */
+export const NBD_REQUEST_OVERHEAD_BYTES = 256;
+
+/** Connections to one server: dozens of hosts with a handful each. */
+export const NBD_CONNECTIONS_MAX = 256;
+
+/** Requests under way on one connection; the Linux kernel sends 128, libnbd's tools 64. */
+export const NBD_REQUESTS_IN_FLIGHT_MAX = 256;
+
+/** Connections that have not chosen an export yet, and how long they may take for it. */
+export const NBD_HANDSHAKES_MAX = 100;
+export const NBD_HANDSHAKE_MS = 10_000;
+
+/** Names and other strings; the protocol's own limit. */
+export const NBD_STRING_BYTES_MAX = 4096;
+
+/** Data of one option: a name and a dozen of queries, each as long as they may be. */
+export const NBD_OPTION_BYTES_MAX = 64 * KIB;
+
+/** Replies that wait for one client; above it, no more of its requests are looked at. */
+export const NBD_REPLIES_BYTES_MAX = 1 * MIB;
+
+/**
+ * While others wait for memory, a client that holds some must move so many bytes in so much time,
+ * or is dropped: 100 KiB/s, slower than any network that one would put a disk on.
+ */
+export const NBD_STALL_MS = 10_000;
+export const NBD_STALL_BYTES = 1 * MIB;
+
+/** How long a stopping server lets requests finish, and an ending client take its last replies. */
+export const NBD_STOP_MS = 10_000;
+
+/** Extents in one answer to BLOCK_STATUS: asking again goes on where it ended. */
+export const NBD_EXTENTS_MAX = 256;
+
+/** The longest stretch that one NBD request names, where lengths have 32 bits. */
+export const NBD_STRETCH_BYTES_MAX = 1 * GIB;
+
+/**
+ * Records on their way to a secondary, as far as the primary's cursors know: half of what the
+ * lineage can speak of, so that wherever a secondary was cut off it can prove where it stands.
+ */
+export const LINK_RECORDS_MAX = LINEAGE_RECORDS_MAX / 2;
+
+/** One beat of a link over a network: how often an end speaks that has nothing to say. */
+export const LINK_BEAT_MS = 2_000;
+/** A link that brought nothing for so many beats is dead: half-open, or in a black hole. */
+export const LINK_SILENT_BEATS = 5;
+/** A link whose queue did not drain for so many beats: its peer speaks, but does not read. */
+export const LINK_STUCK_BEATS = 150;
+/** An end that was announced is given so long to be seen through, before the stream is dropped. */
+export const LINK_END_MS = 5_000;
+/** A stream that was taken, and on which nobody says who he is. */
+export const LINK_HELLO_MS = 10_000;
+/** How long it may take to reach a peer. */
+export const LINK_DIAL_MS = 10_000;
+
+/** Streams that other sets have dialled: those that have not said hello, and those that ask. */
+export const LINKS_WITHOUT_HELLO_MAX = 32;
+export const LINKS_ASKING_MAX = 64;
+/** Calls of other sets under way, each with its answer until that has gone: of one link, of all. */
+export const LINK_CALLS_MAX = 8;
+export const NODE_CALLS_MAX = 32;
+
+/** A link that is kept is dialled again after this, then after longer, with jitter. */
+export const RETRY_FIRST_MS = 250;
+export const RETRY_LAST_MS = 30_000;
+/** Refused for a reason that needs a person: looked at again only now and then. */
+export const RETRY_REFUSED_MS = 60_000;
 
 /** Sizes of one set's journal, chosen at creation and kept in set.json. */
 export interface JournalSizes {
@@ -111,3 +192,6 @@ export function journalSizesFor(capacityBytes: number): JournalSizes {
 /** The control interface: connections at once, and what the JSON of one call may be. */
 export const CONTROL_CONNECTIONS_MAX = 256;
 export const CONTROL_BODY_BYTES_MAX = 1 * MIB;
+
+/** How long hosts of a daemon wait for room in a full journal, unless a setting says otherwise. */
+export const ROOM_WAIT_MS = 60_000;

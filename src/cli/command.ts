@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
+import { LINK_BEAT_MS } from '../base/limits.ts';
 import type { Site } from '../control/site.ts';
 import type { OnProgress, PairAnswer, ReplicatedPairAnswer } from '../node/answers.ts';
 import type { SetService } from '../node/set-service.ts';
@@ -115,7 +116,7 @@ export abstract class SetCommand extends RcopyCommand {
     try {
       const { Site } = await import('../control/site.ts');
       const { nodeEnvironment } = await import('../sys/node-environment.ts');
-      const site = new Site(nodeEnvironment, { lockWaitMs });
+      const site = new Site(nodeEnvironment, { lockWaitMs, beatMs: LINK_BEAT_MS });
       let result: T;
       try {
         result = await Promise.race([action(site), signals.stopped]);

@@ -4,6 +4,7 @@ import type { Lag, StatusAnswer } from '../node/answers.ts';
 import { columns, indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
 import { formatAge, formatDuration } from '../base/durations.ts';
+import { daemonRows } from './daemon-rows.ts';
 import { failureOf } from './failure.ts';
 import { leftText, sourceText } from './migrate-view.ts';
 import type { Paint } from './paint.ts';
@@ -38,6 +39,7 @@ export function statusView(status: StatusAnswer, paint: Paint, nowMs: number): s
           ['numbers', numbersText(status)],
           ...volumeRows(status),
           ['folder', set.path],
+          ...daemonRows(status, nowMs),
         ],
         paint,
       ),

@@ -63,8 +63,9 @@ export const calls = {
     z.strictObject({ until, timeoutMs: z.optional(positive) }),
     (set, { until: what, timeoutMs }, { signal }) => set.wait({ until: what, timeoutMs, signal }),
   ),
-  'pair-create': call(z.strictObject({ secondary: z.string() }), (set, request) =>
-    set.createPair(request),
+  'pair-create': call(
+    z.strictObject({ secondary: z.string(), ack: z.optional(z.enum(['local', 'remote'])) }),
+    (set, { secondary, ack }) => set.createPair({ secondary, ack }),
   ),
   'pair-check': call(z.strictObject({ secondary: facts }), (set, { secondary }) =>
     set.checkPairWith(secondary),

@@ -14,7 +14,7 @@ import type { MigrateRequest } from '../node/requests.ts';
 import { StorageNode } from '../node/storage-node.ts';
 import { isAddress } from './addresses.ts';
 import { isPartnerOf, journalOf } from './set-making.ts';
-import type { FreshTarget } from './set-making.ts';
+import type { FreshPair, FreshTarget } from './set-making.ts';
 import type { Site } from './site.ts';
 
 /** Stands for the id of a set that is not made yet. */
@@ -25,7 +25,7 @@ export async function createPair(
   site: Site,
   primary: string,
   secondary: string,
-  how: FreshTarget,
+  how: FreshPair,
 ): Promise<PairAnswer> {
   const node = await site.open(primary);
   const fresh = await freshTarget(site, secondary, primary, how);
@@ -35,7 +35,7 @@ export async function createPair(
   }
   // A daemon opens the folder itself, if nobody serves it: it must not be held here.
   if (node instanceof StorageNode) await site.open(secondary);
-  return node.createPair({ secondary: addressOf(site, secondary) });
+  return node.createPair({ secondary: addressOf(site, secondary), ack: how.ack });
 }
 
 /** Whether `to` could take over from `request.from`, made fresh before if that is asked for. */

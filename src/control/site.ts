@@ -37,11 +37,13 @@ import { GuestStreams } from './guest-streams.ts';
 import type { Endpoint } from './http-client.ts';
 import { openRawImage, piecesOf, writeRawImage } from './image-files.ts';
 import { checkCreate, checkSame, createAnswer, existingSet } from './set-making.ts';
-import type { CreateRequest, FreshTarget } from './set-making.ts';
+import type { CreateRequest, FreshPair, FreshTarget } from './set-making.ts';
 
 export interface SiteOptions {
   /** How long to wait for another command's lock, in milliseconds. */
   readonly lockWaitMs: number;
+  /** One beat of links over a network, in milliseconds; none where all is in one process. */
+  readonly beatMs?: number;
   /** The control socket of this process, for the lock files: others find the sets there. */
   readonly control?: string;
   /**
@@ -52,7 +54,7 @@ export interface SiteOptions {
 }
 
 /** How a set is opened that is to serve hosts for long; else it is opened for one command. */
-export type Serving = Pick<NodeOptions, 'address' | 'eager' | 'roomWaitMs'>;
+export type Serving = Pick<NodeOptions, 'address' | 'eager' | 'roomWaitMs' | 'ackTimeoutMs'>;
 
 /** One volume, and the raw image that goes in or out. */
 export interface ImageTransfer {
@@ -249,7 +251,7 @@ export class Site implements Connector {
   }
 
   /** Makes a pair; its secondary is made, or given a fresh life, only when the pair can be. */
-  createPair(primary: string, secondary: string, how: FreshTarget): Promise<PairAnswer> {
+  createPair(primary: string, secondary: string, how: FreshPair): Promise<PairAnswer> {
     return createPair(this, primary, secondary, how);
   }
 
@@ -311,13 +313,14 @@ export class Site implements Connector {
   }
 
   private openOrFind(folder: string, serving: Serving): Promise<Opened> {
-    const { control } = this.options;
+    const { control, beatMs } = this.options;
     return this.unlessServed(folder, (wait) =>
       StorageNode.open(this.environment, folder, {
         ...serving,
         ...wait,
         pid: process.pid,
         control,
+        beatMs,
         connector: this,
       }),
     );

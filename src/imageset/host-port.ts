@@ -33,6 +33,8 @@ export interface HostPortSet {
   failed(error: unknown): void;
   /** Told after requests went into the overlay. */
   inserted(): void;
+  /** Resolves when what was journaled before the call is as durable as FLUSH and FUA promise. */
+  makeDurable(): Promise<void>;
   /** Makes room if it can: applies and trims. */
   wantRoom(): void;
   /** How long a request may wait for room before it fails; 0: until {@link HostPort.giveUp}. */
@@ -236,14 +238,14 @@ export class HostPort {
 
   private flush(done: Done): void {
     this.writeBatch();
-    this.set.journal.sync().then(
+    this.set.makeDurable().then(
       () => done(DONE),
       (error: Error) => done({ ok: false, error }),
     );
   }
 
   private answerDurably(answers: readonly Answer[]): void {
-    this.set.journal.sync().then(
+    this.set.makeDurable().then(
       () => {
         for (const { done, sequence } of answers) done({ ok: true, sequence });
       },

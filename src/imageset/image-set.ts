@@ -25,6 +25,7 @@ import { HostPort } from './host-port.ts';
 import { EpochMemory } from './epoch-memory.ts';
 import type { Identity } from './identity.ts';
 import { isWithoutJournal, owesRecords } from './pair-states.ts';
+import { RemoteAck } from './remote-ack.ts';
 import { hostRefusal } from './refusals.ts';
 import { volumeDevice } from './volumes.ts';
 
@@ -47,6 +48,8 @@ export interface ImageSetParts {
   readonly flaws: readonly Finding[];
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
+  /** How long FLUSH and FUA wait for a silent secondary, where they do. */
+  readonly ackTimeoutMs: number;
   /** Opens the epoch that set.json names, when there is a host who wants to write. */
   readonly openEpoch: (set: ImageSet) => Promise<void>;
   /** Lets dirty maps keep what a full journal cannot, where the set's policy is that. */
@@ -83,6 +86,8 @@ export class ImageSet {
   /** Why the set has stopped. */
   failure: RcopyError | undefined;
   feed: Feed;
+  /** Whether FLUSH and FUA wait for the secondary as well. */
+  readonly remoteAck: RemoteAck;
 
   private readonly lock: FileLock;
   private readonly cursorsStore: CursorsStore;
@@ -90,6 +95,7 @@ export class ImageSet {
   private readonly listeners = new Set<() => void>();
   /** The applied number as the cursors have it on disk: trimming goes by it (R7). */
   private appliedDurably: ProvenPosition;
+  private secondaryDurably: Position | undefined;
   private closed = false;
   private released = false;
   private closing: Promise<void> | undefined;
@@ -112,6 +118,7 @@ export class ImageSet {
     this.applied = parts.cursors.applied;
     this.appliedDurably = parts.cursors.applied;
     this.secondary = parts.cursors.secondary;
+    this.secondaryDurably = parts.cursors.secondary?.durable;
     this.usable = parts.cursors.usable;
     this.copy = parts.cursors.copy;
     this.copyReceived = parts.cursors.copy;
@@ -147,8 +154,16 @@ export class ImageSet {
       wantRun: () => this.wantRun(parts.openEpoch),
       failed: (error) => this.fail(error),
       inserted: () => this.applier.poke(),
+      makeDurable: () => this.remoteAck.after(parts.journal.sync()),
       wantRoom: () => void this.makeRoom(parts.roomWaitMs === 0),
       roomWaitMs: parts.roomWaitMs,
+    });
+    this.remoteAck = new RemoteAck({
+      clock,
+      timeoutMs: parts.ackTimeoutMs,
+      file: () => this.file,
+      acknowledged: () => this.secondary?.durable,
+      newest: () => ({ epoch: this.file.epoch, sequence: this.newest }),
     });
     this.volumes = this.file.volumes.map((_, index) => volumeDevice(this, index));
     parts.journal.onDurable(() => this.changed());
@@ -180,6 +195,7 @@ export class ImageSet {
 
   /** To be called after a change that others may wait for. */
   changed(): void {
+    this.remoteAck.look();
     for (const listener of [...this.listeners]) listener();
   }
 
@@ -239,16 +255,23 @@ export class ImageSet {
   /** Saves the cursors as they are now. Durable when it resolves. */
   async saveCursors(clean = false): Promise<void> {
     try {
-      let { applied } = this;
+      let { applied, secondary } = this;
       await this.cursorsStore.save(() => {
-        ({ applied } = this);
+        ({ applied, secondary } = this);
         return this.cursors(clean);
       });
       this.appliedDurably = applied;
+      this.secondaryDurably = secondary?.durable;
     } catch (error) {
       this.fail(error);
       throw error;
     }
+  }
+
+  /** Up to where the cursors on disk say that the secondary has this run. */
+  secondarySaved(run: Run): number {
+    const { epoch = 0, sequence = 0 } = this.secondaryDurably ?? {};
+    return epoch === run.epoch ? sequence : run.identity.first - 1;
   }
 
   /** What the cursors file would say now. */
@@ -297,6 +320,7 @@ export class ImageSet {
     this.failure = failure;
     this.journal.fail(failure);
     this.hosts.stop(failure);
+    this.remoteAck.stop(failure);
     this.changed();
   }
 
@@ -319,6 +343,7 @@ export class ImageSet {
 
   private async closeOnce(): Promise<void> {
     this.closed = true;
+    this.remoteAck.stop(this.stoppedError());
     try {
       if (!this.failure) await this.closeInOrder();
       else throw this.failure;
@@ -337,6 +362,7 @@ export class ImageSet {
     this.released = true;
     this.identity.close();
     this.hosts.stop(this.stoppedError());
+    this.remoteAck.stop(this.stoppedError());
     this.changed();
     this.contents.close();
     this.cursorsStore.close();

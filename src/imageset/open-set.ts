@@ -4,6 +4,7 @@
  * then the cursors, then set.json.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
+import { ACK_TIMEOUT_MS_DEFAULT } from '../base/limits.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Environment } from '../sys/environment.ts';
@@ -25,6 +26,8 @@ import { ensureEpoch, repairSeal } from './succession.ts';
 export interface OpenOptions extends LockWait {
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
+  /** How long FLUSH and FUA wait for a silent secondary (`--ack remote`); a default unless told. */
+  readonly ackTimeoutMs?: number | undefined;
   /** Written into the lock file for people, and for who looks for the daemon. */
   readonly pid: number;
   readonly control?: string | undefined;
@@ -121,6 +124,7 @@ async function assemble(
       ...journal.cuts,
     ],
     roomWaitMs: options.roomWaitMs,
+    ackTimeoutMs: options.ackTimeoutMs ?? ACK_TIMEOUT_MS_DEFAULT,
     openEpoch: ensureEpoch,
     fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),
   });

@@ -1,6 +1,6 @@
 /** What a node answers: the types here are the shapes of `--json` (CLI.md is the contract). */
 import type { Finding } from '../base/finding.ts';
-import type { SetFile } from '../format/set-file.ts';
+import type { Ack, SetFile } from '../format/set-file.ts';
 
 /** States of a set, with the field's own names: SMPL, COPY, PAIR, PSUS, PSUE, SSWS. */
 export type SetState =
@@ -70,6 +70,7 @@ export interface PairAnswer {
     readonly primary: string;
     readonly secondary: string;
     readonly state: string;
+    readonly ack: Ack;
   } | null;
 }
 
@@ -127,6 +128,17 @@ export interface SourceStatus {
   readonly to: number | null;
 }
 
+/** The process that serves a set. */
+export interface DaemonStatus {
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** The longest time for which it could do nothing else, in milliseconds, since it started. */
+  readonly longestStallMs: number;
+  /** Its memory, in bytes. */
+  readonly residentBytes: number;
+}
+
 /** A host that is connected to a daemon's set. */
 export interface HostStatus {
   readonly address: string;
@@ -179,14 +191,25 @@ export interface StatusAnswer {
     readonly usable: boolean | null;
     readonly link: 'up' | 'down';
     readonly reason: string;
+    /** A daemon has this set: the link is dialled, or waited for, by itself. */
+    readonly kept: boolean;
+    /** Since when the link is down, ISO 8601; null while it is up. */
+    readonly downSince: string | null;
+    /** When FLUSH and FUA are answered, as asked for. */
+    readonly ack: Ack;
+    /** Remote acknowledgement was asked for, and is not given now; `ackReason` says why. */
+    readonly ackDegraded: boolean;
+    readonly ackReason: string;
     readonly peer: { readonly name: string; readonly setId: string; readonly address: string };
     /** The lowest number that the secondary has not yet made durable. */
     readonly journalCursor: number;
     readonly durableSequence: number;
     readonly restoredSequence: number;
-    /** Null on a secondary that was not told. */
+    /** On a secondary: as its primary last said it; null when it was not told. */
     readonly lag: Lag | null;
-    /** ISO 8601; null when there was no contact since the set was opened. */
+    /** How long ago the lag was measured, in seconds: 0 on a primary. */
+    readonly lagAgeSeconds: number | null;
+    /** Of anything that came; ISO 8601; null when nothing did since the set was opened. */
     readonly lastContact: string | null;
     readonly sources?: readonly SourceStatus[];
   } | null;
@@ -205,6 +228,8 @@ export interface StatusAnswer {
     readonly sourceNeeded: boolean;
   } | null;
   readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
+  /** The daemon that serves the set; null when a command has it open by itself. */
+  readonly daemon: DaemonStatus | null;
   readonly hosts: readonly HostStatus[];
   /** What is bounded, and how much of it is in use; more of it in a daemon. */
   readonly limits: readonly LimitStatus[];

@@ -15,6 +15,7 @@ export const joinCall = z.strictObject({
   pairId: id<PairId>(),
   groupId: id<GroupId>(),
   primary: peer,
+  ack: z.enum(['local', 'remote']),
 });
 
 /** `pair.leave`: the pair is over. `pair.split`: it pauses. */

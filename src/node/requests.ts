@@ -1,4 +1,5 @@
 /** What a node can be asked: the parameters of its methods. */
+import type { Ack } from '../format/set-file.ts';
 import type { MigrationCopy, MigrationMode, OnProgress } from './answers.ts';
 
 export interface WriteRequest {
@@ -45,6 +46,8 @@ export interface ExportRequest {
 
 export interface PairRequest {
   readonly secondary: string;
+  /** Local unless told. */
+  readonly ack?: Ack | undefined;
 }
 
 export interface TakeoverRequest {

@@ -4,8 +4,7 @@
  */
 import { RcopyError } from '../base/errors.ts';
 import { NAME_PATTERN } from '../base/limits.ts';
-import { FrameChannel } from '../link/channel.ts';
-import { decodeHello } from '../link/messages.ts';
+import type { FrameChannel } from '../link/channel.ts';
 import type { Hello } from '../link/messages.ts';
 import { checkSecondary } from '../link/admission.ts';
 import { Secondary } from '../link/secondary.ts';
@@ -22,9 +21,7 @@ import type { ByteStream } from '../sys/stream.ts';
 import type {
   CompareAnswer,
   ExportAnswer,
-  HostStatus,
   ImportAnswer,
-  LimitStatus,
   MarkAnswer,
   MigrateAnswer,
   MigrationMode,
@@ -57,7 +54,10 @@ import { MigrationControl } from './migration-control.ts';
 import { retire } from './migration-source.ts';
 import { checkPair, createPair, deletePair, joinPair, leavePair } from './pairing.ts';
 import { Peer } from './peers.ts';
+import { Links } from './links.ts';
+import type { LinkUsage } from './links.ts';
 import { Replication } from './replication.ts';
+import type { KeepOptions } from './replication.ts';
 import { replicate } from './replicate.ts';
 import type {
   ExportRequest,
@@ -74,6 +74,7 @@ import type {
 import type { SetService } from './set-service.ts';
 import { movePeer, noteSplit, resyncPair, splitPair } from './split.ts';
 import { statusOf } from './status.ts';
+import type { Served } from './status.ts';
 import {
   alreadyTookOver,
   checkTakeover,
@@ -92,12 +93,8 @@ export interface NodeOptions extends OpenOptions {
   readonly address: string;
   /** A secondary applies at once instead of waiting for a quiet moment. */
   readonly eager: boolean;
-}
-
-/** The part of status that only who serves the set can tell. */
-export interface Served {
-  hosts(): readonly HostStatus[];
-  limits(): readonly LimitStatus[];
+  /** One beat of links over a network, in milliseconds; undefined where all is in one process. */
+  readonly beatMs?: number | undefined;
 }
 
 export class StorageNode implements SetService {
@@ -111,8 +108,10 @@ export class StorageNode implements SetService {
   private readonly migrations: MigrationControl;
   private readonly asSource: MigrationAnswers;
   private readonly peers = new Map<string, Peer>();
-  private readonly channels = new Set<FrameChannel>();
+  private readonly links: Links;
   private secondary: Secondary | undefined;
+  /** It is a daemon that has this set. */
+  private serving = false;
   /** The pair is being left: no sender is taken any more. */
   private leaves = false;
 
@@ -121,9 +120,15 @@ export class StorageNode implements SetService {
     this.options = options;
     this.address = options.address;
     this.bootId = Buffer.from(set.environment.random.bytes(16)).toString('hex');
+    this.links = new Links({
+      clock: set.environment.clock,
+      connector: options.connector,
+      beatMs: options.beatMs,
+      greet: (channel, hello) => this.greet(channel, hello),
+    });
     this.replication = new Replication({
       set,
-      connector: options.connector,
+      links: this.links,
       address: options.address,
       bootId: this.bootId,
     });
@@ -152,10 +157,8 @@ export class StorageNode implements SetService {
   }
 
   status(): StatusAnswer {
-    const { set, replication, secondary } = this;
-    const hosts = this.served?.hosts() ?? [];
-    const limits = this.served?.limits() ?? [];
-    return statusOf({ set, replication, secondary, hosts, limits });
+    const { set, replication, secondary, serving, served } = this;
+    return statusOf({ set, replication, secondary, serving, served });
   }
 
   write(request: WriteRequest): Promise<WriteAnswer> {
@@ -197,7 +200,8 @@ export class StorageNode implements SetService {
   }
 
   createPair(request: PairRequest): Promise<PairAnswer> {
-    return createPair(this.set, this.address, this.peer(request.secondary));
+    const { secondary, ack } = request;
+    return createPair(this.set, this.address, { secondary: this.peer(secondary), ack });
   }
 
   /** Ends the pair; with `local` only here, for when the other end is gone for good. */
@@ -210,10 +214,12 @@ export class StorageNode implements SetService {
 
   /** Pauses the pair; what changes meanwhile is kept in maps. */
   async splitPair(): Promise<PairAnswer> {
-    return splitPair(this.set, this.address, {
-      secondary: (pair) => this.peer(pair.peer.address),
-      stop: () => this.replication.stop(),
-    });
+    return this.replication.quietly(() =>
+      splitPair(this.set, this.address, {
+        secondary: (pair) => this.peer(pair.peer.address),
+        stop: () => this.replication.stop(),
+      }),
+    );
   }
 
   /** Lets a split or suspended pair go on. */
@@ -231,17 +237,20 @@ export class StorageNode implements SetService {
     const { set } = this;
     if (tookOver(set.file)) return alreadyTookOver(set, (address) => this.peer(address));
     checkTakeover(set, force);
-    await this.replication.stop();
-    if (force) return this.leaving(() => takeOverByForce(set));
-    const primary = this.peer(set.file.pair?.peer.address ?? '');
-    // Its last records come over the links that are there: they end when the seal has come.
-    const sealRecord = await obtainSeal(set, primary);
-    return this.leaving(() => takeOverPlanned(set, primary, sealRecord));
+    return this.replication.quietly(async () => {
+      await this.replication.stop();
+      if (force) return this.leaving(() => takeOverByForce(set));
+      const primary = this.peer(set.file.pair?.peer.address ?? '');
+      // Its last records come over the links that are there: they end when the seal has come.
+      const sealRecord = await obtainSeal(set, this.address, primary);
+      return this.leaving(() => takeOverPlanned(set, primary, sealRecord));
+    });
   }
 
   private endPair(local: boolean): Promise<PairAnswer> {
     const secondary = local ? undefined : (pair: PairEntry) => this.peer(pair.peer.address);
-    return deletePair(this.set, this.address, { secondary, stop: () => this.replication.stop() });
+    const stop = () => this.replication.stop();
+    return this.replication.quietly(() => deletePair(this.set, this.address, { secondary, stop }));
   }
 
   /** Sends what the secondary lacks, and resolves when it is restored there. */
@@ -297,17 +306,23 @@ export class StorageNode implements SetService {
 
   /** Takes a link that another set dialled. */
   acceptLink(stream: ByteStream): void {
-    for (const known of this.channels) if (known.hasEnded) this.channels.delete(known);
-    const channel = new FrameChannel(stream);
-    this.channels.add(channel);
-    channel.listen({
-      frame: (frame) => {
-        if (frame.type !== 'hello')
-          throw new RcopyError('E_PROTOCOL', 'the link began without hello');
-        this.greet(channel, decodeHello(frame.body));
-      },
-      ended: () => this.channels.delete(channel),
-    });
+    this.links.accept(stream);
+  }
+
+  /** What other sets hold here, and how much they may (R9). */
+  linkUsage(): LinkUsage {
+    return this.links.usage;
+  }
+
+  /**
+   * What a daemon does from its start on: keeps the link to the secondary, or waits for senders,
+   * and goes on with a migration that this set is the target of. Ended by `disconnect` or `close`.
+   */
+  startServing(options: KeepOptions = {}): void {
+    if (this.serving) return;
+    this.serving = true;
+    this.replication.keep(options);
+    this.migrations.keepGoing(options);
   }
 
   /** Ends all links, applies everything, closes the set. Errors as of `ImageSet.close`. */
@@ -318,16 +333,22 @@ export class StorageNode implements SetService {
 
   /** Ends all links, dialled and taken; the set stays open. */
   async disconnect(): Promise<void> {
+    // A host that waits for the secondary must not take the end of that for an answer.
+    if (this.serving) this.set.remoteAck.stop(this.set.stoppedError());
+    this.migrations.stopGoing();
+    await this.replication.unkeep();
     await this.replication.stop();
     await this.secondary?.stop();
     this.asSource.close();
-    for (const channel of this.channels) channel.close();
+    this.links.close();
     for (const peer of this.peers.values()) await peer.close();
+    await this.migrations.atRest();
   }
 
   private greet(channel: FrameChannel, hello: Hello): void {
     if (hello.purpose === 'service') {
-      serveRequests(this.set, channel, (name, value) => this.answer(name, value));
+      const { gate } = this.links;
+      serveRequests(this.set, channel, { handle: (name, value) => this.answer(name, value), gate });
       return;
     }
     checkSecondary(this.set);
@@ -397,7 +418,7 @@ export class StorageNode implements SetService {
   private peer(address: string): Peer {
     const known = this.peers.get(address);
     if (known) return known;
-    const peer = new Peer(address, this.options.connector, () => this.hello());
+    const peer = new Peer(address, this.links, () => this.hello());
     this.peers.set(address, peer);
     return peer;
   }

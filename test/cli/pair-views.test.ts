@@ -22,8 +22,14 @@ const replicated: ReplicateAnswer = {
   seconds: 0.25,
 };
 
-const paired = { id: 'p', primary: '/sets/a', secondary: '/sets/b', state: 'paired' };
-const copying = { ...paired, state: 'copying' };
+const paired = {
+  id: 'p',
+  primary: '/sets/a',
+  secondary: '/sets/b',
+  state: 'paired',
+  ack: 'local',
+} as const;
+const copying = { ...paired, state: 'copying' } as const;
 
 describe('pairs', () => {
   test('create: what was copied, or how to copy', () => {

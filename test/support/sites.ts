@@ -9,6 +9,7 @@ import type { JournalSizes } from '../../src/base/limits.ts';
 import type { VolumeEntry } from '../../src/format/set-file.ts';
 import { makeSetFolder } from '../../src/imageset/set-folder.ts';
 import { ensureEpoch } from '../../src/imageset/succession.ts';
+import { FrameChannel } from '../../src/link/channel.ts';
 import { StorageNode } from '../../src/node/storage-node.ts';
 import type { NodeOptions } from '../../src/node/storage-node.ts';
 import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
@@ -267,6 +268,11 @@ export class Sites {
         },
       };
     };
+  }
+
+  /** A channel of somebody who is no site here. */
+  async asker(address: string): Promise<FrameChannel> {
+    return new FrameChannel(await this.dial('/asker', address));
   }
 
   /** A link as `from` dials it. */
