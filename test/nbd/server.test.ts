@@ -236,10 +236,8 @@ describe('refusals', () => {
 
   test('what is no request ends the connection; what was asked before stays as it is', () => {
     const { client, device, world } = held();
-    client.send(
-      request(CMD.WRITE, { cookie: 1, payload: pattern(1, 512) }),
-      wire('GET / HTTP/1.1'),
-    );
+    client.send(request(CMD.WRITE, { cookie: 1, payload: pattern(1, 512) }));
+    client.send(wire('GET / HTTP/1.1'));
     expect(client.ended).toBeUndefined();
     client.send(wire('\r\nHost: tokyo\r\n\r\n'));
     expect(client.ended).toMatchObject({ code: 'E_UNREACHABLE' });
@@ -459,7 +457,7 @@ describe('the end', () => {
     expect(device.content.subarray(0, 512).equals(pattern(1, 512))).toBe(true);
   });
 
-  test('a server that stops lets requests finish, refuses new ones, and ends in order', async () => {
+  test('a server that stops finishes what is under way, refuses the rest, and ends', async () => {
     const { client, device, world } = held();
     const idle = world.connect().enter();
     const early = world.connect().greet();
@@ -489,6 +487,20 @@ describe('the end', () => {
       kind: 'refused',
       reason: 'the server is stopping',
     });
+  });
+
+  test('a write that was half here at the stop is done as well', async () => {
+    const { client, device, world } = held();
+    device.holds = false;
+    const message = request(CMD.WRITE, { cookie: 1, payload: pattern(1, 5000) });
+    client.send(message.subarray(0, 1000));
+    const stopping = world.server.stop();
+    client.send(message.subarray(1000));
+    await world.clock.pass(0);
+    await stopping;
+    expect(client.replies()).toMatchObject([{ cookie: 1, errno: 0 }]);
+    expect(device.content.subarray(0, 5000).equals(pattern(1, 5000))).toBe(true);
+    expect(client.ended).toBeNull();
   });
 
   test('a stop is bounded in time', async () => {
