@@ -29,8 +29,8 @@ async function kept(options: SitesOptions = {}) {
 }
 
 /** Until C has restored all that A has. */
-async function inStep(sites: Sites, primary = A, secondary = C): Promise<void> {
-  const [from, to] = [await sites.open(primary), await sites.open(secondary)];
+async function inStep(sites: Sites, primary = A): Promise<void> {
+  const [from, to] = [await sites.open(primary), await sites.open(C)];
   await sites.clock.run(() => {
     for (const { set } of [from, to]) if (set.failure) throw set.failure;
     const { applied, usable, file } = to.set;
