@@ -165,7 +165,7 @@ describe('a link that is kept', () => {
     await sites.closeAll();
   });
 
-  test('what needs a person is not tried in a hot loop, and taken up when it is mended', async () => {
+  test('what needs a person is not tried over and over, and taken up once mended', async () => {
     const { sites, network, a } = await kept();
     // Another set stands at the address of the secondary.
     await sites.remake(C);
