@@ -77,6 +77,51 @@ export const FRAME_BODY_BYTES_MAX = 4 * MIB;
 export const SEND_BATCH_BYTES = 256 * KIB;
 
 /**
+ * What an NBD server may hold for all its clients together: payloads on their way in, replies that
+ * are not taken yet, and a little for each request. One largest request comes on top, so that it
+ * always fits.
+ */
+export const NBD_MEMORY_BYTES = 64 * MIB;
+
+/** What a request counts beside its payload: about what it costs to keep track of it. */
+export const NBD_REQUEST_OVERHEAD_BYTES = 256;
+
+/** Connections to one server: dozens of hosts with a handful each. */
+export const NBD_CONNECTIONS_MAX = 256;
+
+/** Requests under way on one connection; the Linux kernel sends 128, libnbd's tools 64. */
+export const NBD_REQUESTS_IN_FLIGHT_MAX = 256;
+
+/** Connections that have not chosen an export yet, and how long they may take for it. */
+export const NBD_HANDSHAKES_MAX = 100;
+export const NBD_HANDSHAKE_MS = 10_000;
+
+/** Names and other strings; the protocol's own limit. */
+export const NBD_STRING_BYTES_MAX = 4096;
+
+/** Data of one option: a name and a dozen of queries, each as long as they may be. */
+export const NBD_OPTION_BYTES_MAX = 64 * KIB;
+
+/** Replies that wait for one client; above it, no more of its requests are looked at. */
+export const NBD_REPLIES_BYTES_MAX = 1 * MIB;
+
+/**
+ * While others wait for memory, a client that holds some must move so many bytes in so much time,
+ * or is dropped: 100 KiB/s, slower than any network that one would put a disk on.
+ */
+export const NBD_STALL_MS = 10_000;
+export const NBD_STALL_BYTES = 1 * MIB;
+
+/** How long a stopping server lets requests finish, and an ending client take its last replies. */
+export const NBD_STOP_MS = 10_000;
+
+/** Extents in one answer to BLOCK_STATUS: asking again goes on where it ended. */
+export const NBD_EXTENTS_MAX = 256;
+
+/** The longest stretch that one NBD request names, where lengths have 32 bits. */
+export const NBD_STRETCH_BYTES_MAX = 1 * GIB;
+
+/**
  * Records on their way to a secondary, as far as the primary's cursors know: half of what the
  * lineage can speak of, so that wherever a secondary was cut off it can prove where it stands.
  */
@@ -131,3 +176,10 @@ export function journalSizesFor(capacityBytes: number): JournalSizes {
     requestBytesMax: REQUEST_BYTES_MAX,
   };
 }
+
+/** The control interface: connections at once, and what the JSON of one call may be. */
+export const CONTROL_CONNECTIONS_MAX = 256;
+export const CONTROL_BODY_BYTES_MAX = 1 * MIB;
+
+/** How long hosts of a daemon wait for room in a full journal, unless a setting says otherwise. */
+export const ROOM_WAIT_MS = 60_000;

@@ -3,11 +3,12 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Lag, StatusAnswer } from '../node/answers.ts';
 import { columns, indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
-import { formatAge, formatDuration } from './durations.ts';
+import { formatAge, formatDuration } from '../base/durations.ts';
+import { daemonRows } from './daemon-rows.ts';
 import { failureOf } from './failure.ts';
 import { leftText, sourceText } from './migrate-view.ts';
 import type { Paint } from './paint.ts';
-import { counted, formatCount, formatSize } from './sizes.ts';
+import { counted, formatCount, formatSize } from '../base/sizes.ts';
 
 /** States that pass by themselves or by the next command; the others need somebody's attention. */
 const ON_THE_WAY: ReadonlySet<string> = new Set([
@@ -38,6 +39,7 @@ export function statusView(status: StatusAnswer, paint: Paint, nowMs: number): s
           ['numbers', numbersText(status)],
           ...volumeRows(status),
           ['folder', set.path],
+          ...daemonRows(status, nowMs),
         ],
         paint,
       ),

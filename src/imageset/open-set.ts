@@ -18,21 +18,19 @@ import { ImageSet } from './image-set.ts';
 import { fallBackToMap } from './lacking.ts';
 import { Overlay } from './overlay.ts';
 import { checkHome, lockSet, noteHolder, setPaths } from './set-folder.ts';
+import type { LockWait } from './set-folder.ts';
 import { readSetFile } from './set-file-store.ts';
 import { openMaps, removeUnnamed } from './set-maps.ts';
 import { ensureEpoch, repairSeal } from './succession.ts';
 
-export interface OpenOptions {
-  /** How long to wait for another holder of the lock, in milliseconds. */
-  readonly lockWaitMs: number;
-  /** Looked at while waiting: true ends the wait. */
-  readonly isStopped?: () => boolean;
+export interface OpenOptions extends LockWait {
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
   /** How long FLUSH and FUA wait for a silent secondary (`--ack remote`); a default unless told. */
   readonly ackTimeoutMs?: number | undefined;
-  /** Written into the lock file for people. */
+  /** Written into the lock file for people, and for who looks for the daemon. */
   readonly pid: number;
+  readonly control?: string | undefined;
   /** Takes a copied folder for the set from now on. */
   readonly adoptCopy?: boolean;
 }
@@ -48,10 +46,10 @@ export async function openImageSet(
 ): Promise<ImageSet> {
   const { files } = environment;
   readSetFile(files, folder); // before the lock: a folder that is no set is not given a lock file
-  const lock = await lockSet(environment, folder, options.lockWaitMs, options.isStopped);
+  const lock = await lockSet(environment, folder, options);
   const opened: { close(): void }[] = [];
   try {
-    noteHolder(files, folder, { pid: options.pid });
+    noteHolder(files, folder, { pid: options.pid, control: options.control });
     // A killed process may have replaced set.json without making that durable; what it says is
     // built upon from here on.
     await files.syncFolder(folder, 'SET:SYNC-FOLDER');

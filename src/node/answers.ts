@@ -128,6 +128,32 @@ export interface SourceStatus {
   readonly to: number | null;
 }
 
+/** The process that serves a set. */
+export interface DaemonStatus {
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** The longest time for which it could do nothing else, in milliseconds, since it started. */
+  readonly longestStallMs: number;
+  /** Its memory, in bytes. */
+  readonly residentBytes: number;
+}
+
+/** A host that is connected to a daemon's set. */
+export interface HostStatus {
+  readonly address: string;
+  readonly export: string;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+/** One limit (R9); the name ends with its unit where that is not a count. */
+export interface LimitStatus {
+  readonly name: string;
+  readonly used: number;
+  readonly limit: number;
+}
+
 export interface Health {
   readonly healthy: boolean;
   readonly word: string;
@@ -202,12 +228,11 @@ export interface StatusAnswer {
     readonly sourceNeeded: boolean;
   } | null;
   readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
-  readonly hosts: readonly {
-    readonly address: string;
-    readonly export: string;
-    readonly readBytes: number;
-    readonly writtenBytes: number;
-  }[];
+  /** The daemon that serves the set; null when a command has it open by itself. */
+  readonly daemon: DaemonStatus | null;
+  readonly hosts: readonly HostStatus[];
+  /** What is bounded, and how much of it is in use; more of it in a daemon. */
+  readonly limits: readonly LimitStatus[];
   /** healthy, or the reason why not, and the next command to run. */
   readonly health: Health;
   /** What opening the set found: a torn tail that was cut, a bad cursor slot. */

@@ -37,7 +37,7 @@ export async function replicate(
     set.changed();
   });
   try {
-    await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
+    await withTimeout(set, request, `number ${sequence} restored`, () => {
       // What it said before may not be so any more: it has to answer (R10).
       const isRestored = replication.isUp && isThere(set, sequence);
       if (isRestored || replication.isFinished) return true;

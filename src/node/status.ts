@@ -2,7 +2,7 @@
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { StatusAnswer } from './answers.ts';
+import type { DaemonStatus, HostStatus, LimitStatus, StatusAnswer } from './answers.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -11,19 +11,34 @@ import { pairStateOf, stateOf } from './set-state.ts';
 
 export interface StatusParts {
   readonly set: ImageSet;
-  readonly path: string;
   readonly replication: Replication;
   readonly secondary: Secondary | undefined;
-  /** A daemon has the set. */
+  /** A daemon has the set, and keeps its link. */
   readonly serving: boolean;
+  /** What only who serves the set can tell. */
+  readonly served: Served | undefined;
+}
+
+/** The part of status that only a daemon knows. */
+export interface Served {
+  process(): DaemonStatus;
+  hosts(): readonly HostStatus[];
+  limits(): readonly LimitStatus[];
 }
 
 export function statusOf(parts: StatusParts): StatusAnswer {
-  const { set, path } = parts;
+  const { set } = parts;
   const { file } = set;
   const state = stateOf(set);
   const answer = {
-    set: { id: file.setId, name: file.name, role: file.role, state, epoch: file.epoch, path },
+    set: {
+      id: file.setId,
+      name: file.name,
+      role: file.role,
+      state,
+      epoch: file.epoch,
+      path: set.folder,
+    },
     volumes: file.volumes.map((volume, index) => ({
       name: volume.name,
       size: volume.sizeBytes,
@@ -36,7 +51,9 @@ export function statusOf(parts: StatusParts): StatusAnswer {
       nextSequence: file.seal.nextSequence,
       successor: file.seal.successor.address,
     },
-    hosts: [],
+    daemon: parts.served?.process() ?? null,
+    hosts: parts.served?.hosts() ?? [],
+    limits: parts.served?.limits() ?? [],
     notices: set.notices,
   };
   return { ...answer, health: healthOf(parts, state) };

@@ -15,7 +15,7 @@ import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
-import type { PairEntry } from '../format/set-file.ts';
+import type { PairEntry, SetFile } from '../format/set-file.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type {
@@ -71,8 +71,10 @@ import type {
   WaitRequest,
   WriteRequest,
 } from './requests.ts';
+import type { SetService } from './set-service.ts';
 import { movePeer, noteSplit, resyncPair, splitPair } from './split.ts';
 import { statusOf } from './status.ts';
+import type { Served } from './status.ts';
 import {
   alreadyTookOver,
   checkTakeover,
@@ -95,10 +97,12 @@ export interface NodeOptions extends OpenOptions {
   readonly beatMs?: number | undefined;
 }
 
-export class StorageNode {
+export class StorageNode implements SetService {
   readonly set: ImageSet;
   readonly address: string;
   readonly replication: Replication;
+  /** What the daemon around it knows, for status. */
+  served: Served | undefined;
   private readonly options: NodeOptions;
   private readonly bootId: string;
   private readonly migrations: MigrationControl;
@@ -148,9 +152,13 @@ export class StorageNode {
     return node;
   }
 
+  async identity(): Promise<SetFile> {
+    return this.set.file;
+  }
+
   status(): StatusAnswer {
-    const { set, address, replication, secondary, serving } = this;
-    return statusOf({ set, path: address, replication, secondary, serving });
+    const { set, replication, secondary, serving, served } = this;
+    return statusOf({ set, replication, secondary, serving, served });
   }
 
   write(request: WriteRequest): Promise<WriteAnswer> {
@@ -251,7 +259,7 @@ export class StorageNode {
   }
 
   /** Throws when this set and a secondary that is not made yet could not become a pair. */
-  checkPairWith(secondary: PartyFacts): void {
+  async checkPairWith(secondary: PartyFacts): Promise<void> {
     checkPair(this.set, secondary);
   }
 
@@ -285,9 +293,15 @@ export class StorageNode {
     return verifySet(this.set);
   }
 
-  /** Compares all contents with another set that stands at the same number. */
+  /** Compares all contents with another set, each range as of one number; see compare.ts. */
   verifyAgainst(other: string): Promise<CompareAnswer> {
-    return compareSets(this.set, this.peer(other));
+    const isFollowed = this.replication.isUp;
+    return compareSets({ set: this.set, other: this.peer(other), isFollowed });
+  }
+
+  /** Names of the sets whose records or ranges this secondary takes now. */
+  get senders(): readonly string[] {
+    return [...(this.secondary?.sessions ?? [])].map(({ peerName }) => peerName);
   }
 
   /** Takes a link that another set dialled. */

@@ -55,7 +55,9 @@ const paired: StatusAnswer = {
   },
   migration: null,
   seal: null,
+  daemon: null,
   hosts: [],
+  limits: [],
   health: {
     healthy: false,
     word: 'behind',

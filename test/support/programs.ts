@@ -1,0 +1,94 @@
+/**
+ * Programs of others that speak NBD, run against what this process serves. Where one is missing,
+ * its tests fail in CI, and are skipped by name elsewhere.
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { expect, test } from '@jest/globals';
+
+export interface Finished {
+  /** The exit code; -1 when a signal ended it. */
+  readonly code: number;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  /** Both its outputs as text, for messages. */
+  readonly said: string;
+}
+
+export interface RunOptions {
+  /** What it reads on its standard input. */
+  readonly input?: Buffer;
+  readonly cwd?: string;
+}
+
+const TIMEOUT_MS = 120_000;
+
+/** Runs a program to its end, while this process goes on serving. */
+export function run(
+  program: string,
+  words: readonly string[],
+  options: RunOptions = {},
+): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, words, {
+      cwd: options.cwd,
+      stdio: 'pipe',
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+      env: { ...process.env, LC_ALL: 'C' },
+    });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      const output = Buffer.concat(stdout);
+      const errors = Buffer.concat(stderr);
+      const said = output.subarray(0, 10_000).toString() + errors.toString();
+      resolve({ code: code ?? -1, stdout: output, stderr: errors, said });
+    });
+    // A program that ends before it has read everything closes the pipe.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.input);
+  });
+}
+
+/** Runs a program that must succeed; gives what it wrote. */
+export async function succeed(
+  program: string,
+  words: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  const { code, stdout, said } = await run(program, words, options);
+  expect(`${program} ended with ${code}: ${code === 0 ? '' : said}`).toBe(
+    `${program} ended with 0: `,
+  );
+  return stdout.toString();
+}
+
+/** Whether a program of this name can be run. */
+export function isInstalled(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** A test that needs these programs. */
+export function testWith(
+  programs: readonly string[],
+  name: string,
+  body: () => Promise<void>,
+  timeoutMs?: number,
+): void {
+  const missing = programs.filter((program) => !isInstalled(program));
+  const runs = missing.length === 0 || process.env['CI'] === 'true';
+  const define = runs ? test : test.skip;
+  define(runs ? name : `${name} (${missing.join(', ')} not installed)`, body, timeoutMs);
+}
