@@ -5,10 +5,12 @@
  * what was asked in order is answered once. Everything follows from the seed.
  */
 import { messageOf } from '../../src/base/errors.ts';
-import { KIB } from '../../src/base/limits.ts';
+import { KIB, MIB, TIB } from '../../src/base/limits.ts';
+import type { Completion, Device, DeviceRequest } from '../../src/device/device.ts';
 import type { Random } from '../../src/sys/random.ts';
 import { seededRandom } from '../sim/random.ts';
 import { HeldDevice } from '../support/held-device.ts';
+import { describeRequest } from '../support/memory-device.ts';
 import { pattern } from '../support/image-sets.ts';
 import { CMD, NbdWorld, STRUCTURED, go, metaContext, option, wire } from '../support/nbd-hand.ts';
 import { request } from '../support/nbd-hand.ts';
@@ -137,6 +139,23 @@ function numberInField(random: Random, bytes: Buffer, start: number): Buffer {
   return changed;
 }
 
+/** A device that no request outside of it, or of nothing, may reach. */
+class StrictDevice extends HeldDevice {
+  override perform(asked: DeviceRequest): Completion {
+    const completion = super.perform(asked);
+    if (!completion.ok) throw new Error(`the device was asked for ${describeRequest(asked)}`);
+    return completion;
+  }
+}
+
+/** A device without end, for clients that only want to hold memory. */
+const ENDLESS: Device = {
+  sizeBytes: 1 * TIB,
+  readOnly: false,
+  submit: (_asked, done) => done({ ok: false, error: new Error('never asked') }),
+  nextExtent: (offset, end) => ({ offset, length: end - offset, data: true }),
+};
+
 interface Stream {
   readonly bytes: Buffer;
   readonly name: string;
@@ -148,19 +167,21 @@ interface Stream {
 /** One world of damaged streams. */
 function fuzzWorld(seed: number, counts: FuzzCounts): void {
   const random = seededRandom(seed);
-  const devices: Record<string, HeldDevice> = { honest: new HeldDevice(SIZE) };
+  const devices: Record<string, HeldDevice> = { honest: new StrictDevice(SIZE) };
   const names = ['db', 'log', 'tmp'].slice(0, 1 + random.below(3));
   for (const name of names) {
-    const device = new HeldDevice(SIZE);
+    const device = new StrictDevice(SIZE);
     device.readOnly = random.below(12) === 0;
     device.holds = random.below(2) === 0;
     devices[name] = device;
   }
-  const exports = Object.entries(devices).map(([name, device]) => ({
-    name,
-    description: 'a device',
-    device,
-  }));
+  const exports = Object.entries<Device>({ ...devices, endless: ENDLESS }).map(
+    ([name, device]) => ({
+      name,
+      description: 'a device',
+      device,
+    }),
+  );
   const world = new NbdWorld(devices, {
     // No default export: each client has a device of its own.
     exports: {
@@ -173,6 +194,7 @@ function fuzzWorld(seed: number, counts: FuzzCounts): void {
     limits: { memoryBytes: pick(random, [0, 64 * KIB]), requestsInFlightMax: 1 + random.below(8) },
   });
   const honest = world.connect('honest').enter('honest');
+  const hogs = random.below(3) === 0 ? [hog(world, random), hog(world, random)] : [];
   const streams = names.map((name) => damagedStream(world, random, name, devices, counts));
   const sent = streams.map(() => 0);
   const { limitBytes } = world.server.usage().memory;
@@ -189,7 +211,14 @@ function fuzzWorld(seed: number, counts: FuzzCounts): void {
   settle(world, streams);
   checkHonest(honest, devices['honest'] as HeldDevice, world);
   for (const stream of streams) check(stream, counts);
-  leaveAll(world, [honest, ...streams.map(({ client }) => client)]);
+  leaveAll(world, [honest, ...hogs, ...streams.map(({ client }) => client)]);
+}
+
+/** A client that takes nearly all memory for a payload that does not come. */
+function hog(world: NbdWorld, random: Random): HandClient {
+  const client = world.connect('hog').enter('endless');
+  const length = 16 * MIB + random.below(16 * MIB);
+  return client.send(request(CMD.WRITE, { cookie: 1, length }));
 }
 
 function damagedStream(
