@@ -247,6 +247,22 @@ describe('[R9] those who wait', () => {
   });
 });
 
+test('[R9] who vanishes when it is its turn gives back what it was given', () => {
+  const { device, world } = small();
+  const holder = world.connect('holder').enter();
+  holder.request(CMD.READ, { cookie: 1, length: 32 * MIB });
+  const waiting = world.connect('waiting').enter();
+  waiting.request(CMD.READ, { cookie: 1, length: 2 * MIB });
+  expect(world.server.usage().memory.waiting).toBe(1);
+  device.holds = false;
+  holder.stream.destroy();
+  waiting.stream.destroy();
+  device.answerAll();
+  world.clock.advance(0);
+  expect(device.seen).toEqual([`read 0 ${32 * MIB}`]);
+  expect(world.usedBytes).toBe(0);
+});
+
 describe('[R9] who holds memory while others wait', () => {
   /** Clients that hold nearly all of it with half-sent writes, then one that waits. */
   function hogged(hog: (client: HandClient) => void) {
