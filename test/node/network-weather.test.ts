@@ -16,6 +16,7 @@ import {
   difference,
   peekAll,
 } from '../support/image-sets.ts';
+import { assertSame } from '../support/asserts.ts';
 import { FAIR } from '../support/middleman.ts';
 import { Network } from '../support/network.ts';
 import { A, C, Sites } from '../support/sites.ts';
@@ -224,10 +225,10 @@ class Pair {
       throw new Error(`[R6] sent ${this.sentRecords} records of ${model.newest}`);
     }
     await sites.clock.pass(3 * LINK_BEAT_MS);
-    expect(a.status()).toMatchObject({
-      pair: { link: 'up', lag: { entries: 0, bytes: 0 }, ackDegraded: false },
-    });
-    expect(c.status()).toMatchObject({ pair: { link: 'up', lag: { entries: 0 } } });
+    for (const { pair } of [a.status(), c.status()]) {
+      const rest = [pair?.link, pair?.lag?.entries, pair?.lag?.bytes, pair?.ackDegraded];
+      assertSame(rest, ['up', 0, 0, false]);
+    }
     await sites.closeAll();
   }
 }
