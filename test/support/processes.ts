@@ -14,6 +14,14 @@ export interface RunOptions {
   /** What it reads on its standard input. */
   readonly input?: Buffer;
   readonly cwd?: string;
+  /** It is killed after so long; two minutes unless told. */
+  readonly timeoutMs?: number;
+}
+
+/** A program under way. */
+export interface Running {
+  readonly finished: Promise<Finished>;
+  kill(signal: NodeJS.Signals): void;
 }
 
 const TIMEOUT_MS = 120_000;
@@ -24,14 +32,23 @@ export function run(
   words: readonly string[],
   options: RunOptions = {},
 ): Promise<Finished> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, words, {
-      cwd: options.cwd,
-      stdio: 'pipe',
-      timeout: TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-      env: { ...process.env, LC_ALL: 'C' },
-    });
+  return begin(program, words, options).finished;
+}
+
+/** Starts a program. */
+export function begin(
+  program: string,
+  words: readonly string[],
+  { input, cwd, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+): Running {
+  const child = spawn(program, words, {
+    cwd,
+    stdio: 'pipe',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  const finished = new Promise<Finished>((resolve, reject) => {
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
@@ -43,8 +60,11 @@ export function run(
       const said = output.subarray(0, 10_000).toString() + errors.toString();
       resolve({ code: code ?? -1, stdout: output, stderr: errors, said });
     });
-    // A program that ends before it has read everything closes the pipe.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(options.input);
   });
+  // Whoever started it may look later.
+  finished.catch(() => undefined);
+  // A program that ends before it has read everything closes the pipe.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
+  return { finished, kill: (signal) => void child.kill(signal) };
 }

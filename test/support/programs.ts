@@ -5,10 +5,10 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { run } from './processes.ts';
+import { begin, run } from './processes.ts';
 import type { RunOptions } from './processes.ts';
 
-export { run };
+export { begin, run };
 
 /** Runs a program that must succeed; gives what it wrote. */
 export async function succeed(
