@@ -129,12 +129,19 @@ function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
     ['usable', usableAnswer(pair.usable)],
     ['link', `${pair.link}${contact}`],
   ];
+  if (pair.ack === 'remote') rows.push(['flushes', ackText(pair)]);
   if (pair.lag !== null) rows.push(['lag', lagFacts(pair.lag)]);
   else if (set.role !== 'secondary') rows.push(['lag', 'not known yet']);
   for (const { epoch, from, to } of pair.sources ?? []) {
     rows.push(['owed', `epoch ${epoch} from ${from} ${to === null ? 'on' : `to ${to}`}`]);
   }
   return rows;
+}
+
+/** When flushes are answered. */
+function ackText({ ackDegraded, ackReason }: NonNullable<StatusAnswer['pair']>): string {
+  if (!ackDegraded) return 'answered when the secondary has them too';
+  return `answered without the secondary for now: ${ackReason}`;
 }
 
 function usableAnswer(usable: boolean | null): string {
