@@ -17,7 +17,8 @@ export function readUint64(view: Buffer, offset: number): number | undefined {
 
 /** Writes a safe integer as a u64. */
 export function writeUint64(view: Buffer, value: number, offset: number): void {
-  assert(Number.isSafeInteger(value) && value >= 0, `${value} fits a u64`);
+  // A message that is made in vain would take longer than the writing.
+  if (!Number.isSafeInteger(value) || value < 0) assert(false, `${value} fits a u64`);
   view.writeUInt32LE(value % 0x1_0000_0000, offset);
   view.writeUInt32LE(Math.floor(value / 0x1_0000_0000), offset + 4);
 }

@@ -122,7 +122,9 @@ export function encodeRecordHeader(target: Buffer, at: number, fields: RecordFie
   writeUint64(target, fields.timeMs, at + 56);
   writeUint64(target, fields.durableSequence, at + 64);
   target.writeUInt32LE(fields.epochTag ?? 0, at + 72);
-  const chain = checksum(target.subarray(at, at + RECORD_HEADER_BYTES));
+  const isWhole = at === 0 && target.length === RECORD_HEADER_BYTES;
+  const header = isWhole ? target : target.subarray(at, at + RECORD_HEADER_BYTES);
+  const chain = checksum(header);
   target.writeUInt32LE(chain, at + 8);
   return chain;
 }

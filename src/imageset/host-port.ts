@@ -436,7 +436,8 @@ class SliceTaker {
     for (let left = length; left > 0;) {
       const part = this.parts[this.index];
       if (!part) throw new RcopyError('E_INTERNAL', 'a request is shorter than it says');
-      const slice = part.subarray(this.offset, this.offset + left);
+      const isWhole = this.offset === 0 && part.length <= left;
+      const slice = isWhole ? part : part.subarray(this.offset, this.offset + left);
       taken.push(slice);
       left -= slice.length;
       this.offset += slice.length;

@@ -32,8 +32,6 @@ const TERMINATOR = Buffer.alloc(RECORD_HEADER_BYTES);
  */
 const FILL_SHARE = 128;
 const ZEROES = Buffer.alloc(SEGMENT_BYTES_MAX / FILL_SHARE + RECORD_HEADER_BYTES);
-/** Headers of one writev are laid out in arenas of this size. */
-const ARENA_BYTES = 64 * 1024;
 
 /** One segment of a run. */
 export interface RunSegment {
@@ -98,8 +96,8 @@ export class Run {
   private commitBytes = 0;
   private parts: Uint8Array[] = [];
   private partsBytes = 0;
-  private arena = Buffer.alloc(0);
-  private arenaUsed = 0;
+  private readonly headers: Buffer[] = [];
+  private headersUsed = 0;
   private partsEnd: number;
 
   constructor(store: SegmentStore, state: RunState) {
@@ -153,7 +151,7 @@ export class Run {
     const bytes = recordBytes(record.payloadLength);
     this.makeRoom(bytes);
     const sequence = this.next;
-    const header = this.headerSlice();
+    const header = this.headerRoom();
     let payloadChecksum = 0;
     for (const part of record.payload) payloadChecksum = checksum(part, payloadChecksum);
     this.chain = encodeRecordHeader(header, 0, {
@@ -212,6 +210,7 @@ export class Run {
     this.bytesSinceSync += this.partsBytes;
     this.parts = [];
     this.partsBytes = 0;
+    this.headersUsed = 0;
     this.writtenEnd = this.partsEnd;
   }
 
@@ -363,13 +362,11 @@ export class Run {
     if (this.unsynced.at(-1) !== handle) this.unsynced.push(handle);
   }
 
-  private headerSlice(): Buffer {
-    if (this.arenaUsed + RECORD_HEADER_BYTES > this.arena.length) {
-      this.arena = Buffer.alloc(ARENA_BYTES);
-      this.arenaUsed = 0;
-    }
-    const start = this.arenaUsed;
-    this.arenaUsed += RECORD_HEADER_BYTES;
-    return this.arena.subarray(start, this.arenaUsed);
+  /** Room for one more header of this write; what was written needs its own no more. */
+  private headerRoom(): Buffer {
+    const room = this.headers[this.headersUsed] ?? Buffer.alloc(RECORD_HEADER_BYTES);
+    this.headers[this.headersUsed] = room;
+    this.headersUsed += 1;
+    return room;
   }
 }

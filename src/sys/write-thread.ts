@@ -106,7 +106,9 @@ class WriteThread {
             pieces.push(this.order(descriptor, filling));
             filling = await this.nextPiece();
           }
-          const taken = fill(filling, at, part.subarray(from, from + PIECE_BYTES - filling.used));
+          const room = PIECE_BYTES - filling.used;
+          const fits = from === 0 && part.length <= room;
+          const taken = fill(filling, at, fits ? part : part.subarray(from, from + room));
           from += taken;
           at += taken;
         }

@@ -43,7 +43,8 @@ describe.each(SAMPLE_SETS)('%s as version 1 wrote it', (set) => {
     for (const [path, bytes] of sampleFiles(world, set)) {
       if (!path.includes('/')) continue; // the others count their saves
       const frozen = readFileSync(join(SAMPLES, set, path));
-      expect({ path, same: frozen.equals(bytes) }).toEqual({ path, same: true });
+      const same = withoutEnd(frozen).equals(withoutEnd(bytes));
+      expect({ path, same }).toEqual({ path, same: true });
     }
   });
 
@@ -107,3 +108,8 @@ test('osaka and kyoto open, are sound and hold the same', async () => {
     expect((await osaka.set.contents.read(0, 8192, 16)).toString()).toBe('at the new place');
   });
 });
+
+/** How far a file is filled with zeroes behind its records is no matter of the format. */
+function withoutEnd(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.subarray(0, bytes.findLastIndex((byte) => byte !== 0) + 1));
+}
