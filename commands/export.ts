@@ -26,8 +26,7 @@ export default class Export extends SetCommand {
     const { volume, output } = flags;
     const answer = await this.withSite(flags['lock-wait'], (site) =>
       this.withProgress('exporting', async (onProgress) => {
-        const node = await site.open(args.set);
-        return node.exportImage({ volume, output, onProgress });
+        return site.exportImage(args.set, { volume, file: output, onProgress });
       }),
     );
     this.print(exportView(answer, output, await this.paint()));

@@ -25,8 +25,7 @@ export default class Import extends SetCommand {
     const { volume, file } = flags;
     const answer = await this.withSite(flags['lock-wait'], (site) =>
       this.withProgress('importing', async (onProgress) => {
-        const node = await site.open(args.set);
-        return node.importImage({ volume, file, onProgress });
+        return site.importImage(args.set, { volume, file, onProgress });
       }),
     );
     this.print(importView(answer, file, await this.paint()));

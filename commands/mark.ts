@@ -2,7 +2,7 @@
 import type { MarkAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { nameArg, setArg } from '../src/cli/flags.ts';
-import { formatCount } from '../src/cli/sizes.ts';
+import { formatCount } from '../src/base/sizes.ts';
 
 export default class Mark extends SetCommand {
   static override summary = 'Name this moment in the sequence of writes.';

@@ -3,7 +3,7 @@ import { RcopyError } from '../src/base/errors.ts';
 import { writeToFile, writeToStream } from '../src/cli/bytes-out.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { pathFlag, setArg, sizeFlag, volumeFlag } from '../src/cli/flags.ts';
-import { formatSize } from '../src/cli/sizes.ts';
+import { formatSize } from '../src/base/sizes.ts';
 
 /** What there is to tell when the bytes themselves went into a file. */
 interface ReadAnswer {

@@ -69,7 +69,7 @@ export default class Status extends SetCommand {
     return this.withSite(lockWaitMs, async (site) => {
       const ask = async (set: string): Promise<StatusEntry> => {
         try {
-          return { set, status: (await site.open(set)).status() };
+          return { set, status: await (await site.open(set)).status() };
         } catch (error) {
           return { set, error };
         }

@@ -30,6 +30,7 @@ export default class Takeover extends SetCommand {
 
   static override flags = {
     force: Flags.boolean({
+      default: false,
       description: 'do not ask the old primary; what it has not sent is lost',
     }),
   };

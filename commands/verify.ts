@@ -3,7 +3,7 @@ import type { CompareAnswer, VerifyAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { FailedCheck } from '../src/cli/failure.ts';
 import { pathFlag, setArg } from '../src/cli/flags.ts';
-import { counted } from '../src/cli/sizes.ts';
+import { counted } from '../src/base/sizes.ts';
 import { compareView, verifyView } from '../src/cli/verify-view.ts';
 
 export default class Verify extends SetCommand {

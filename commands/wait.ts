@@ -5,7 +5,7 @@ import type { WaitAnswer } from '../src/node/answers.ts';
 import type { WaitRequest } from '../src/node/requests.ts';
 import { SetCommand } from '../src/cli/command.ts';
 import { countFlag, durationFlag, nameFlag, setArg } from '../src/cli/flags.ts';
-import { formatCount } from '../src/cli/sizes.ts';
+import { formatCount } from '../src/base/sizes.ts';
 
 export default class Wait extends SetCommand {
   static override summary = 'Wait until the secondary has restored a point in the sequence.';

@@ -69,6 +69,7 @@ export default class Migrate extends SetCommand {
       description: 'only check whether it could start (exit 5 when not)',
     }),
     detach: Flags.boolean({
+      default: false,
       description: 'return when TO serves hosts; `migrate resume` does the rest',
     }),
   };

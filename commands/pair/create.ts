@@ -33,15 +33,19 @@ export default class PairCreate extends SetCommand {
     overwrite: Flags.boolean({
       description: 'give up what the secondary holds, and give it a fresh identity',
     }),
+    ack: Flags.option({ options: ['local', 'remote'] as const })({
+      description:
+        'answer FLUSH and FUA when durable at the primary (local, as usual), or at both (remote)',
+    }),
     wait: Flags.boolean({ description: 'copy, and return when the secondary is usable' }),
   };
 
   async run(): Promise<ReplicatedPairAnswer> {
     const { args, flags } = await this.parse(PairCreate);
-    const { create, overwrite } = flags;
+    const { create, overwrite, ack } = flags;
     const { primary, secondary } = args;
     const answer = await this.withSite<ReplicatedPairAnswer>(flags['lock-wait'], async (site) => {
-      const made = await site.createPair(primary, secondary, { create, overwrite });
+      const made = await site.createPair(primary, secondary, { create, overwrite, ack });
       return flags.wait ? this.replicated(await site.open(primary), made) : made;
     });
     this.print(pairView(answer, args, await this.paint()));

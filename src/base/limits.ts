@@ -45,6 +45,18 @@ export const OVERLAY_BYTES = 64 * MIB;
 export const APPLY_BYTES = 8 * MIB;
 export const APPLY_IDLE_MS = 200;
 
+/**
+ * Under load images are synced, and the applied number moves, when so much was written to them: the
+ * more, the more of it the page cache joins before it goes to the disk, and the longer a start has
+ * to read the journal.
+ */
+const CHECKPOINT_BYTES = 128 * MIB;
+
+/** The same for a journal of this size: a small one must be able to let go in time. */
+export function checkpointBytesFor(journalBytes: number): number {
+  return Math.min(CHECKPOINT_BYTES, Math.floor(journalBytes / 8));
+}
+
 /** Names of sets, volumes and marks. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -53,12 +65,16 @@ export const MARKS_REMEMBERED = 8;
 export const EPOCHS_REMEMBERED = 8;
 
 /**
- * Records whose chain values set.json keeps once the journal may drop them: as many as can be on
- * their way to a secondary (16 MiB of 4 KiB writes are 4,096), with room to spare. Of smaller
- * writes more can be: a secondary that is cut off behind so many, and is split then, needs a new
- * copy.
+ * Records whose chain values set.json keeps once the journal may drop them: more than can be on
+ * their way to a secondary ({@link LINK_RECORDS_MAX}), so that it can always prove where it stands.
  */
 export const LINEAGE_RECORDS_MAX = 16 * KIB;
+
+/**
+ * With `--ack remote`: how long FLUSH and FUA wait for a secondary that is out of reach, or makes
+ * nothing durable. Well below what hosts put up with (30 s is usual).
+ */
+export const ACK_TIMEOUT_MS_DEFAULT = 5_000;
 
 /** One range of a copy or of an on-demand fetch. */
 export const COPY_RANGE_BYTES = 1 * MIB;
@@ -117,6 +133,38 @@ export const NBD_EXTENTS_MAX = 256;
 /** The longest stretch that one NBD request names, where lengths have 32 bits. */
 export const NBD_STRETCH_BYTES_MAX = 1 * GIB;
 
+/**
+ * Records on their way to a secondary, as far as the primary's cursors know: half of what the
+ * lineage can speak of, so that wherever a secondary was cut off it can prove where it stands.
+ */
+export const LINK_RECORDS_MAX = LINEAGE_RECORDS_MAX / 2;
+
+/** One beat of a link over a network: how often an end speaks that has nothing to say. */
+export const LINK_BEAT_MS = 2_000;
+/** A link that brought nothing for so many beats is dead: half-open, or in a black hole. */
+export const LINK_SILENT_BEATS = 5;
+/** A link whose queue did not drain for so many beats: its peer speaks, but does not read. */
+export const LINK_STUCK_BEATS = 150;
+/** An end that was announced is given so long to be seen through, before the stream is dropped. */
+export const LINK_END_MS = 5_000;
+/** A stream that was taken, and on which nobody says who he is. */
+export const LINK_HELLO_MS = 10_000;
+/** How long it may take to reach a peer. */
+export const LINK_DIAL_MS = 10_000;
+
+/** Streams that other sets have dialled: those that have not said hello, and those that ask. */
+export const LINKS_WITHOUT_HELLO_MAX = 32;
+export const LINKS_ASKING_MAX = 64;
+/** Calls of other sets under way, each with its answer until that has gone: of one link, of all. */
+export const LINK_CALLS_MAX = 8;
+export const NODE_CALLS_MAX = 32;
+
+/** A link that is kept is dialled again after this, then after longer, with jitter. */
+export const RETRY_FIRST_MS = 250;
+export const RETRY_LAST_MS = 30_000;
+/** Refused for a reason that needs a person: looked at again only now and then. */
+export const RETRY_REFUSED_MS = 60_000;
+
 /** Sizes of one set's journal, chosen at creation and kept in set.json. */
 export interface JournalSizes {
   /** Size of one segment file. */
@@ -140,3 +188,10 @@ export function journalSizesFor(capacityBytes: number): JournalSizes {
     requestBytesMax: REQUEST_BYTES_MAX,
   };
 }
+
+/** The control interface: connections at once, and what the JSON of one call may be. */
+export const CONTROL_CONNECTIONS_MAX = 256;
+export const CONTROL_BODY_BYTES_MAX = 1 * MIB;
+
+/** How long hosts of a daemon wait for room in a full journal, unless a setting says otherwise. */
+export const ROOM_WAIT_MS = 60_000;

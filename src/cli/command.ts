@@ -2,9 +2,10 @@
 import { resolve } from 'node:path';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
+import { LINK_BEAT_MS } from '../base/limits.ts';
 import type { Site } from '../control/site.ts';
 import type { OnProgress, PairAnswer, ReplicatedPairAnswer } from '../node/answers.ts';
-import type { StorageNode } from '../node/storage-node.ts';
+import type { SetService } from '../node/set-service.ts';
 import { FailedCheck, StoppedBySignal, failureJson, failureOf, stackOf } from './failure.ts';
 import { durationFlag } from './flags.ts';
 import { loadPaint, plainPaint, wantsColor } from './paint.ts';
@@ -115,7 +116,7 @@ export abstract class SetCommand extends RcopyCommand {
     try {
       const { Site } = await import('../control/site.ts');
       const { nodeEnvironment } = await import('../sys/node-environment.ts');
-      const site = new Site(nodeEnvironment, { lockWaitMs });
+      const site = new Site(nodeEnvironment, { lockWaitMs, beatMs: LINK_BEAT_MS });
       let result: T;
       try {
         result = await Promise.race([action(site), signals.stopped]);
@@ -132,7 +133,7 @@ export abstract class SetCommand extends RcopyCommand {
   }
 
   /** Brings the secondary up to date after a change of its pair; the answer tells of both. */
-  protected async replicated(node: StorageNode, made: PairAnswer): Promise<ReplicatedPairAnswer> {
+  protected async replicated(node: SetService, made: PairAnswer): Promise<ReplicatedPairAnswer> {
     const replicated = await this.withProgress('copying', (onProgress) =>
       node.replicate({ timeoutMs: undefined, maxRate: undefined, onProgress }),
     );

@@ -3,10 +3,10 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import type { Arg } from '@oclif/core/interfaces';
 import { RcopyError } from '../base/errors.ts';
-import { parseDuration } from './durations.ts';
+import { parseDuration } from '../base/durations.ts';
 import { parseName, parseVolumeSpec } from './names.ts';
 import type { VolumeSpec } from './names.ts';
-import { parseCount, parseOffset, parseRate, parseSize } from './sizes.ts';
+import { parseCount, parseOffset, parseRate, parseSize } from '../base/sizes.ts';
 
 export const sizeFlag = Flags.custom<number>({
   helpValue: 'SIZE',

@@ -7,9 +7,9 @@ import type {
 } from '../node/answers.ts';
 import { columns, indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
-import { formatDuration } from './durations.ts';
+import { formatDuration } from '../base/durations.ts';
 import type { Paint } from './paint.ts';
-import { formatCount, formatSize } from './sizes.ts';
+import { formatCount, formatSize } from '../base/sizes.ts';
 
 /** What there is to say at the end of `migrate`, `migrate resume` and `migrate abort`. */
 export function migrateView(answer: MigrateAnswer, target: string, paint: Paint): string[] {

@@ -1,7 +1,7 @@
 /** Names of volumes and marks as typed, and the `NAME=SIZE` of new volumes. */
 import { RcopyError } from '../base/errors.ts';
 import { NAME_PATTERN } from '../base/limits.ts';
-import { parseSize } from './sizes.ts';
+import { parseSize } from '../base/sizes.ts';
 
 /** A volume that is to be made. */
 export interface VolumeSpec {

@@ -1,9 +1,9 @@
 /** The one line that shows how far something long has come: a bar where the total is known. */
 import type { Progress } from '../node/answers.ts';
 import { widthOf } from './columns.ts';
-import { formatDuration } from './durations.ts';
+import { formatDuration } from '../base/durations.ts';
 import type { Paint } from './paint.ts';
-import { formatRate, formatSize } from './sizes.ts';
+import { formatRate, formatSize } from '../base/sizes.ts';
 
 const BAR_CELLS = 24;
 

@@ -3,11 +3,12 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Lag, StatusAnswer } from '../node/answers.ts';
 import { columns, indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
-import { formatAge, formatDuration } from './durations.ts';
+import { formatAge, formatDuration } from '../base/durations.ts';
+import { daemonRows } from './daemon-rows.ts';
 import { failureOf } from './failure.ts';
 import { leftText, sourceText } from './migrate-view.ts';
 import type { Paint } from './paint.ts';
-import { counted, formatCount, formatSize } from './sizes.ts';
+import { counted, formatCount, formatSize } from '../base/sizes.ts';
 
 /** States that pass by themselves or by the next command; the others need somebody's attention. */
 const ON_THE_WAY: ReadonlySet<string> = new Set([
@@ -38,6 +39,7 @@ export function statusView(status: StatusAnswer, paint: Paint, nowMs: number): s
           ['numbers', numbersText(status)],
           ...volumeRows(status),
           ['folder', set.path],
+          ...daemonRows(status, nowMs),
         ],
         paint,
       ),
@@ -127,12 +129,19 @@ function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
     ['usable', usableAnswer(pair.usable)],
     ['link', `${pair.link}${contact}`],
   ];
+  if (pair.ack === 'remote') rows.push(['flushes', ackText(pair)]);
   if (pair.lag !== null) rows.push(['lag', lagFacts(pair.lag)]);
   else if (set.role !== 'secondary') rows.push(['lag', 'not known yet']);
   for (const { epoch, from, to } of pair.sources ?? []) {
     rows.push(['owed', `epoch ${epoch} from ${from} ${to === null ? 'on' : `to ${to}`}`]);
   }
   return rows;
+}
+
+/** When flushes are answered. */
+function ackText({ ackDegraded, ackReason }: NonNullable<StatusAnswer['pair']>): string {
+  if (!ackDegraded) return 'answered when the secondary has them too';
+  return `answered without the secondary for now: ${ackReason}`;
 }
 
 function usableAnswer(usable: boolean | null): string {

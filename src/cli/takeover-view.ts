@@ -3,7 +3,7 @@ import type { TakeoverAnswer } from '../node/answers.ts';
 import { indented, labelled } from './columns.ts';
 import type { Labelled } from './columns.ts';
 import type { Paint } from './paint.ts';
-import { formatCount } from './sizes.ts';
+import { formatCount } from '../base/sizes.ts';
 
 export function takeoverView(answer: TakeoverAnswer, set: string, paint: Paint): string[] {
   const { good, strong, faint, accent } = paint;

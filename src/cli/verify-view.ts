@@ -3,7 +3,7 @@ import type { CompareAnswer, VerifyAnswer } from '../node/answers.ts';
 import { columns, indented } from './columns.ts';
 import type { Align } from './columns.ts';
 import type { Paint } from './paint.ts';
-import { counted, formatCount, formatSize } from './sizes.ts';
+import { counted, formatCount, formatSize } from '../base/sizes.ts';
 
 export function verifyView(answer: VerifyAnswer, set: string, paint: Paint): string[] {
   const { good, bad, strong, faint } = paint;

@@ -7,9 +7,9 @@ import type {
   WriteAnswer,
 } from '../node/answers.ts';
 import { columns, indented } from './columns.ts';
-import { formatDuration } from './durations.ts';
+import { formatDuration } from '../base/durations.ts';
 import type { Paint } from './paint.ts';
-import { counted, formatCount, formatSize } from './sizes.ts';
+import { counted, formatCount, formatSize } from '../base/sizes.ts';
 
 export function createView(answer: CreateAnswer, folder: string, paint: Paint): string[] {
   const { good, strong, faint } = paint;

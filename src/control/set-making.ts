@@ -11,7 +11,7 @@ import {
   VOLUME_BYTES_MAX,
 } from '../base/limits.ts';
 import type { JournalSizes } from '../base/limits.ts';
-import type { SetFile } from '../format/set-file.ts';
+import type { Ack, SetFile } from '../format/set-file.ts';
 import { readSetFile } from '../imageset/set-file-store.ts';
 import type { CreateAnswer, WhenFull } from '../node/answers.ts';
 import type { Environment } from '../sys/environment.ts';
@@ -22,6 +22,11 @@ export interface FreshTarget {
   readonly create: boolean;
   /** Give up what it holds. */
   readonly overwrite: boolean;
+}
+
+/** A secondary that may have to be made, and how the pair with it acknowledges. */
+export interface FreshPair extends FreshTarget {
+  readonly ack?: Ack | undefined;
 }
 
 export interface CreateRequest {

@@ -1,55 +1,81 @@
 /**
- * All image sets that one command works on, opened in this process. They reach each other over
+ * The image sets that one process works on: those that it has opened itself, and those that a
+ * daemon has open, which it asks over HTTP. A folder is opened here when nobody holds it; when a
+ * daemon does, the lock file says where that answers. Sets that are open here reach each other over
  * in-memory streams that carry the same encoded bytes as a network would.
  */
 import { basename } from 'node:path';
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { journalSizesFor } from '../base/limits.ts';
-import type { SetId } from '../base/ids.ts';
+import type { SetFile } from '../format/set-file.ts';
 import { openImageSet } from '../imageset/open-set.ts';
-import { makeSetFolder, remakeSetFolder } from '../imageset/set-folder.ts';
+import { HeldError, makeSetFolder, remakeSetFolder } from '../imageset/set-folder.ts';
+import type { LockHolder, LockWait } from '../imageset/set-folder.ts';
 import { readSetFile } from '../imageset/set-file-store.ts';
 import type {
   CreateAnswer,
+  ExportAnswer,
+  ImportAnswer,
   MigrateAnswer,
+  OnProgress,
   PairAnswer,
   PrecheckAnswer,
   WaitAnswer,
 } from '../node/answers.ts';
 import type { Connector } from '../node/connector.ts';
-import { refuseUnready } from '../node/migration-control.ts';
 import type { MigrateRequest, WaitRequest } from '../node/requests.ts';
+import type { SetService } from '../node/set-service.ts';
 import { StorageNode } from '../node/storage-node.ts';
+import type { NodeOptions } from '../node/storage-node.ts';
 import { describeWait, timedOut } from '../node/wait.ts';
-import type { PartyFacts } from '../migration/ports.ts';
 import type { Environment } from '../sys/environment.ts';
 import { memoryStreamPair } from '../sys/memory-stream.ts';
 import type { ByteStream } from '../sys/stream.ts';
-import {
-  checkCreate,
-  checkSame,
-  createAnswer,
-  existingSet,
-  isPartnerOf,
-  journalOf,
-} from './set-making.ts';
-import type { CreateRequest, FreshTarget } from './set-making.ts';
+import { isAddress, parseAddress } from './addresses.ts';
+import { checkMigration, createPair, makeLike, migrate } from './fresh-targets.ts';
+import { GuestStreams } from './guest-streams.ts';
+import type { Endpoint } from './http-client.ts';
+import { openRawImage, piecesOf, writeRawImage } from './image-files.ts';
+import { checkCreate, checkSame, createAnswer, existingSet } from './set-making.ts';
+import type { CreateRequest, FreshPair, FreshTarget } from './set-making.ts';
 
 export interface SiteOptions {
   /** How long to wait for another command's lock, in milliseconds. */
   readonly lockWaitMs: number;
+  /** One beat of links over a network, in milliseconds; none where all is in one process. */
+  readonly beatMs?: number;
+  /** The control socket of this process, for the lock files: others find the sets there. */
+  readonly control?: string;
+  /**
+   * How long a set stays open that was opened only for links from here, after the last of them, in
+   * milliseconds; undefined: until the end.
+   */
+  readonly lingerMs?: number;
+}
+
+/** How a set is opened that is to serve hosts for long; else it is opened for one command. */
+export type Serving = Pick<NodeOptions, 'address' | 'eager' | 'roomWaitMs' | 'ackTimeoutMs'>;
+
+/** One volume, and the raw image that goes in or out. */
+export interface ImageTransfer {
+  readonly volume: string | undefined;
+  /** Path of the raw image. */
+  readonly file: string;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** How often a wait looks at a set that another command has to bring on. */
 const WAIT_POLL_MS = 250;
 
-/** Stands for the id of a set that is not made yet. */
-const NO_ID = '0'.repeat(32);
+type Opened = StorageNode | Endpoint;
 
 export class Site implements Connector {
-  private readonly environment: Environment;
-  private readonly options: SiteOptions;
-  private readonly nodes = new Map<string, Promise<StorageNode>>();
+  readonly environment: Environment;
+  readonly options: SiteOptions;
+  private readonly opened = new Map<string, Promise<Opened>>();
+  /** Folders of sets that stay open until the end, whoever dials them. */
+  private readonly hosts = new Set<string>();
+  private readonly guests: GuestStreams;
   /** Nobody waits for a lock any more. */
   private stopped = false;
   /** Nobody is dialled any more. */
@@ -58,6 +84,10 @@ export class Site implements Connector {
   constructor(environment: Environment, options: SiteOptions) {
     this.environment = environment;
     this.options = options;
+    this.guests = new GuestStreams(environment.clock, options.lingerMs, (folder) => {
+      // What could not be closed in order is recovered by its next opening.
+      this.letGo(folder).catch(() => undefined);
+    });
   }
 
   /** Makes a new image set. Throws `E_NOT_EMPTY`, `E_USAGE`, `E_NO_SPACE`. */
@@ -78,30 +108,83 @@ export class Site implements Connector {
     return createAnswer(readSetFile(files, folder), folder, existing === undefined);
   }
 
-  /** Opens the set in a folder once; the same node is given to everyone who asks for it. */
-  open(set: string): Promise<StorageNode> {
-    if (/^[a-z]+:\/\//.test(set)) {
-      return Promise.reject(
-        new RcopyError('E_UNREACHABLE', `${set}: no daemon can be reached from here yet`, {
-          hint: 'name the folder of the set',
-        }),
-      );
+  /**
+   * The set at an address, or in a folder: opened here once, or asked at the daemon that holds it.
+   * Rejects with `E_HELD` when another command holds it for too long.
+   */
+  async open(set: string): Promise<SetService> {
+    const opened = isAddress(set) ? endpointOf(set) : await this.openFolder(set);
+    return opened instanceof StorageNode ? opened : this.remote(opened, set);
+  }
+
+  /** Opens the set in a folder in this process. Rejects with `E_HELD` also for a daemon's. */
+  async openHere(set: string, serving?: Serving): Promise<StorageNode> {
+    const opened = await this.openFolder(set, serving);
+    if (opened instanceof StorageNode) {
+      this.hosts.add(opened.set.folder);
+      return opened;
     }
-    const folder = this.environment.files.resolve(set);
-    const known = this.nodes.get(folder);
-    if (known) return known;
-    const opened = StorageNode.open(this.environment, folder, {
-      lockWaitMs: this.options.lockWaitMs,
-      isStopped: () => this.stopped,
-      pid: process.pid,
-      roomWaitMs: 0,
-      connector: this,
-      address: folder,
-      eager: true,
+    throw new RcopyError('E_HELD', `${set} is held by a daemon`, {
+      hint: `ask it: \`rcopy status ${set}\``,
     });
-    this.nodes.set(folder, opened);
-    opened.catch(() => this.nodes.delete(folder));
-    return opened;
+  }
+
+  /** What set.json says, without opening a set; undefined when there is none in the folder. */
+  async describe(set: string): Promise<SetFile | undefined> {
+    if (isAddress(set)) return (await this.open(set)).identity();
+    return existingSet(this.environment, this.environment.files.resolve(set));
+  }
+
+  /** The node of a set that is open here, by its id. */
+  async findOpen(setId: string): Promise<StorageNode | undefined> {
+    for (const opening of this.opened.values()) {
+      const opened = await opening.catch(() => undefined);
+      if (opened instanceof StorageNode && opened.set.file.setId === setId) return opened;
+    }
+    return undefined;
+  }
+
+  /** Gives the set in a folder, or at an address, a fresh life; what it holds is lost. */
+  async remake(set: string): Promise<void> {
+    const here = (folder: string) => async (wait: LockWait) => {
+      await remakeSetFolder(this.environment, folder, wait);
+    };
+    const served = isAddress(set) ? endpointOf(set) : await this.unlessServed(set, here(set));
+    if (!served) return;
+    const { RemoteSet } = await import('./remote-set.ts');
+    await new RemoteSet(served, this.remoteId(served, set)).remake();
+  }
+
+  /**
+   * Runs `action`, which takes the lock of the set in `folder`; where a daemon holds that, resolves
+   * with where it answers.
+   */
+  private async unlessServed<T>(
+    folder: string,
+    action: (wait: LockWait) => Promise<T>,
+  ): Promise<T | Endpoint> {
+    let served: Endpoint | undefined;
+    try {
+      return await action({
+        lockWaitMs: this.options.lockWaitMs,
+        isStopped: () => this.stopped,
+        isServed: async (holder) => {
+          served = await this.servedBy(folder, holder);
+          return served !== undefined;
+        },
+      });
+    } catch (error) {
+      if (error instanceof HeldError && served) return served;
+      throw error;
+    }
+  }
+
+  /** Closes one set: others may have it. */
+  async letGo(set: string): Promise<void> {
+    const folder = this.environment.files.resolve(set);
+    const opened = await this.opened.get(folder);
+    this.opened.delete(folder);
+    if (opened instanceof StorageNode) await opened.close();
   }
 
   /**
@@ -116,7 +199,8 @@ export class Site implements Connector {
       const { timeoutMs } = request;
       const leftMs =
         timeoutMs === undefined ? undefined : timeoutMs - (clock.monotonicMs() - start);
-      if (node.canReach(request)) return node.wait({ ...request, timeoutMs: leftMs });
+      const comes = !(node instanceof StorageNode) || node.canReach(request);
+      if (comes) return node.wait({ ...request, timeoutMs: leftMs });
       await this.letGo(set);
       if (leftMs !== undefined && leftMs <= 0)
         throw timedOut(describeWait(request), timeoutMs ?? 0);
@@ -125,31 +209,40 @@ export class Site implements Connector {
     }
   }
 
-  /** Closes one set: other commands may have it. */
-  private async letGo(set: string): Promise<void> {
-    const folder = this.environment.files.resolve(set);
-    const node = await this.nodes.get(folder);
-    this.nodes.delete(folder);
-    await node?.close();
+  /** Brings a raw image into a volume. Throws `E_NOT_FOUND`, `E_TOO_SMALL`. */
+  async importImage(
+    set: string,
+    { volume, file, onProgress }: ImageTransfer,
+  ): Promise<ImportAnswer> {
+    const node = await this.open(set);
+    const image = openRawImage(this.environment.files, file);
+    try {
+      const sizeBytes = image.size('IMPORT:SIZE');
+      const pieces = piecesOf(image, sizeBytes);
+      return await node.importImage({ volume, sizeBytes, pieces, onProgress });
+    } finally {
+      image.close();
+    }
   }
 
-  /** How the opened sets reach each other: by folder, in this process. */
+  /** Writes a volume out as a raw image, synced; a file that is there is replaced. */
+  async exportImage(
+    set: string,
+    { volume, file, onProgress }: ImageTransfer,
+  ): Promise<ExportAnswer> {
+    const node = await this.open(set);
+    return writeRawImage(this.environment.files, file, (begin, take) =>
+      node.exportImage({ volume, begin, take, onProgress }),
+    );
+  }
+
+  /** How the sets that are open here reach others, wherever these are. */
   async dial(address: string): Promise<ByteStream> {
     if (this.closing) throw new RcopyError('E_UNREACHABLE', `${address} is being closed`);
-    let node: StorageNode;
-    try {
-      node = await this.open(address);
-    } catch (error) {
-      if (!isRcopyError(error, 'E_NOT_FOUND')) throw error;
-      throw new RcopyError('E_UNREACHABLE', `the set at ${address} cannot be reached`, {
-        cause: error,
-        hint: error.message,
-      });
-    }
-    const { clock, random } = this.environment;
-    const [mine, theirs] = memoryStreamPair(clock, random, { names: ['here', address] });
-    node.acceptLink(this.wrapAccepted(theirs));
-    return mine;
+    const opened = isAddress(address) ? endpointOf(address) : await this.openPeer(address);
+    if (opened instanceof StorageNode) return this.join(opened, address);
+    const { dialLink } = await import('./http-client.ts');
+    return dialLink(opened, this.remoteId(opened, address));
   }
 
   /** Lets a test stand between the two ends of a link. */
@@ -158,90 +251,23 @@ export class Site implements Connector {
   }
 
   /** Makes a pair; its secondary is made, or given a fresh life, only when the pair can be. */
-  async createPair(primary: string, secondary: string, how: FreshTarget): Promise<PairAnswer> {
-    const node = await this.open(primary);
-    const prospect = this.prospect(secondary, primary, how);
-    if (prospect) {
-      node.checkPairWith(prospect);
-      await this.prepareTarget(secondary, primary, how);
-    }
-    await this.open(secondary);
-    return node.createPair({ secondary: this.environment.files.resolve(secondary) });
+  createPair(primary: string, secondary: string, how: FreshPair): Promise<PairAnswer> {
+    return createPair(this, primary, secondary, how);
+  }
+
+  /** Makes a set with the volumes and the journal of another one. */
+  makeLike(folder: string, like: string): Promise<void> {
+    return makeLike(this, folder, like);
   }
 
   /** Whether `to` could take over from `request.from`, made fresh before if that is asked for. */
-  async checkMigration(
-    to: string,
-    request: MigrateRequest,
-    how: FreshTarget,
-  ): Promise<PrecheckAnswer> {
-    const prospect = this.prospect(to, request.from, how);
-    if (prospect) return (await this.open(request.from)).checkMoveTo(prospect, request.mode);
-    return (await this.open(to)).checkMigration(request);
+  checkMigration(to: string, request: MigrateRequest, how: FreshTarget): Promise<PrecheckAnswer> {
+    return checkMigration(this, to, request, how);
   }
 
   /** Migrates; the target is made, or given a fresh life, only when the migration can start. */
-  async migrate(to: string, request: MigrateRequest, how: FreshTarget): Promise<MigrateAnswer> {
-    const prospect = this.prospect(to, request.from, how);
-    if (prospect) {
-      const source = await this.open(request.from);
-      refuseUnready((await source.checkMoveTo(prospect, request.mode)).checks);
-      await this.prepareTarget(to, request.from, how);
-    }
-    return (await this.open(to)).migrate(request);
-  }
-
-  /**
-   * Sees to it that `folder` can become the secondary or the migration target of `like`: makes such
-   * a set (`create`), or gives a used one a fresh life and identity (`overwrite`).
-   */
-  async prepareTarget(folder: string, like: string, how: FreshTarget): Promise<void> {
-    const { files } = this.environment;
-    const target = files.resolve(folder);
-    const model = readSetFile(files, files.resolve(like));
-    const there = existingSet(this.environment, target);
-    if (there && isPartnerOf(there, model)) return;
-    if (there && how.overwrite) {
-      if (there.setId === model.setId) {
-        throw new RcopyError('E_STATE', `${folder} and ${like} are the same set`);
-      }
-      await remakeSetFolder(this.environment, target, this.options.lockWaitMs);
-      return;
-    }
-    if (there || !how.create) return;
-    await makeSetFolder(this.environment, target, {
-      name: basename(target),
-      volumes: model.volumes,
-      journal: journalOf(model),
-      whenFull: model.journal.whenFull,
-    });
-  }
-
-  /** What `prepareTarget` would make, where it would make something. */
-  private prospect(folder: string, like: string, how: FreshTarget): PartyFacts | undefined {
-    const { files } = this.environment;
-    const address = files.resolve(folder);
-    const model = readSetFile(files, files.resolve(like));
-    const there = existingSet(this.environment, address);
-    const fresh = there ? how.overwrite && !isPartnerOf(there, model) : how.create;
-    if (!fresh) return undefined;
-    const name = there?.name ?? basename(address);
-    return {
-      identity: { setId: there?.setId ?? (NO_ID as SetId), name, address },
-      groupId: NO_ID,
-      role: 'primary',
-      state: 'simplex',
-      sealedFor: null,
-      migrationId: null,
-      volumes: there?.volumes ?? model.volumes,
-      blank: true,
-      pair: null,
-      epochId: null,
-      knownEpochIds: [],
-      followsEpoch: true,
-      lagEntries: 0,
-      usable: false,
-    };
+  migrate(to: string, request: MigrateRequest, how: FreshTarget): Promise<MigrateAnswer> {
+    return migrate(this, to, request, how);
   }
 
   /** Takes a copied folder for the set itself from now on. */
@@ -268,16 +294,101 @@ export class Site implements Connector {
     this.closing = true;
     for (const node of drained) await node.disconnect();
     for (const node of drained) await node.close().catch((error: unknown) => errors.push(error));
-    this.nodes.clear();
+    this.opened.clear();
     if (errors.length > 0) throw errors[0];
+  }
+
+  private openFolder(set: string, serving?: Serving): Promise<Opened> {
+    const folder = this.environment.files.resolve(set);
+    const known = this.opened.get(folder);
+    if (known) return known;
+    const opening = this.openOrFind(folder, serving ?? oneCommand(folder));
+    this.opened.set(folder, opening);
+    // A daemon may be gone by the next time; what could not be opened may be free then.
+    opening.then(
+      (opened) => opened instanceof StorageNode || this.opened.delete(folder),
+      () => this.opened.delete(folder),
+    );
+    return opening;
+  }
+
+  private openOrFind(folder: string, serving: Serving): Promise<Opened> {
+    const { control, beatMs } = this.options;
+    return this.unlessServed(folder, (wait) =>
+      StorageNode.open(this.environment, folder, {
+        ...serving,
+        ...wait,
+        pid: process.pid,
+        control,
+        beatMs,
+        connector: this,
+      }),
+    );
+  }
+
+  /** Whether the holder of a set's lock is a daemon that answers for this very set. */
+  private async servedBy(folder: string, { control }: LockHolder): Promise<Endpoint | undefined> {
+    if (control === undefined || control === this.options.control) return undefined;
+    const endpoint = { name: folder, at: { socketPath: control } };
+    const { setId } = readSetFile(this.environment.files, folder);
+    try {
+      const identity = await (await this.remote(endpoint, folder)).identity();
+      return identity.setId === setId ? endpoint : undefined;
+    } catch (error) {
+      if (isRcopyError(error)) return undefined; // it is about to start, or to end
+      throw error;
+    }
+  }
+
+  private async remote(endpoint: Endpoint, set: string): Promise<SetService> {
+    const { RemoteSet } = await import('./remote-set.ts');
+    return new RemoteSet(endpoint, this.remoteId(endpoint, set));
+  }
+
+  /** A daemon at an address is asked for its own set; one that holds a folder for that folder's. */
+  private remoteId({ at }: Endpoint, set: string): string {
+    if (!('socketPath' in at)) return 'own';
+    const { files } = this.environment;
+    return readSetFile(files, files.resolve(set)).setId;
+  }
+
+  private async openPeer(address: string): Promise<Opened> {
+    try {
+      return await this.openFolder(address);
+    } catch (error) {
+      // For a daemon a set that a command holds is one that is away for a while.
+      const isAway = this.options.control !== undefined && isRcopyError(error, 'E_HELD');
+      if (!isAway && !isRcopyError(error, 'E_NOT_FOUND')) throw error;
+      throw new RcopyError('E_UNREACHABLE', `the set at ${address} cannot be reached`, {
+        cause: error,
+        hint: error.message,
+      });
+    }
+  }
+
+  private join(node: StorageNode, address: string): ByteStream {
+    const { clock, random } = this.environment;
+    const [mine, theirs] = memoryStreamPair(clock, random, { names: ['here', address] });
+    const { folder } = node.set;
+    const accepted = this.hosts.has(folder) ? theirs : this.guests.watch(theirs, folder);
+    node.acceptLink(this.wrapAccepted(accepted));
+    return mine;
   }
 
   /** An opened node that is not in `known` yet. */
   private async nextOf(known: ReadonlySet<StorageNode>): Promise<StorageNode | undefined> {
-    for (const opened of [...this.nodes.values()]) {
-      const node = await opened.catch(() => undefined);
-      if (node && !known.has(node)) return node;
+    for (const opening of [...this.opened.values()]) {
+      const node = await opening.catch(() => undefined);
+      if (node instanceof StorageNode && !known.has(node)) return node;
     }
     return undefined;
   }
+}
+
+function oneCommand(folder: string): Serving {
+  return { address: folder, eager: true, roomWaitMs: 0 };
+}
+
+function endpointOf(address: string): Endpoint {
+  return { name: address, at: parseAddress(address) };
 }

@@ -150,6 +150,8 @@ const setFile = z.strictObject({
 export type SetFile = z.infer<typeof setFile>;
 export type PeerIdentity = z.infer<typeof peer>;
 export type PairEntry = z.infer<typeof pair>;
+/** When FLUSH and FUA are answered: durable at the primary, or at the secondary as well. */
+export type Ack = PairEntry['ack'];
 export type SealEntry = z.infer<typeof seal>;
 export type HandoverEntry = z.infer<typeof handover>;
 export type MigrationEntry = z.infer<typeof migration>;

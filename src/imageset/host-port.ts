@@ -33,6 +33,8 @@ export interface HostPortSet {
   failed(error: unknown): void;
   /** Told after requests went into the overlay. */
   inserted(): void;
+  /** Resolves when what was journaled before the call is as durable as FLUSH and FUA promise. */
+  makeDurable(): Promise<void>;
   /** Makes room if it can: applies and trims. */
   wantRoom(): void;
   /** How long a request may wait for room before it fails; 0: until {@link HostPort.giveUp}. */
@@ -40,6 +42,13 @@ export interface HostPortSet {
 }
 
 type Change = WriteRequest | ZeroesRequest;
+
+/** A range of a volume, in bytes. */
+export interface HostRange {
+  readonly volume: number;
+  readonly offset: number;
+  readonly length: number;
+}
 
 interface Waiting {
   readonly volume: number;
@@ -64,6 +73,8 @@ export class HostPort {
   private flushScheduled = false;
   private waitTimer: Timer | undefined;
   private takingIn = false;
+  private readonly watches = new Set<{ readonly range: HostRange; changed: boolean }>();
+  private holds = 0;
   /** How many requests were journaled so far. */
   takenRequests = 0;
 
@@ -127,6 +138,30 @@ export class HostPort {
     return sequence;
   }
 
+  /** Whether changes are held up, by somebody who lets go of them soon. */
+  get isHeld(): boolean {
+    return this.holds > 0;
+  }
+
+  /** Changes wait, as for room, until what comes back is called; reads and flushes go on. */
+  hold(): () => void {
+    this.holds += 1;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.holds -= 1;
+      this.roomChanged();
+    };
+  }
+
+  /** Sees whether hosts change a range, until its end. */
+  watch(range: HostRange): { readonly changed: boolean; end(): void } {
+    const watch = { range, changed: false, end: () => void this.watches.delete(watch) };
+    this.watches.add(watch);
+    return watch;
+  }
+
   /** Room may have been made: takes in what waits. */
   roomChanged(): void {
     if (this.takingIn) return; // an answer led here: the loop below goes on anyway
@@ -146,7 +181,7 @@ export class HostPort {
   /** Whether the first of those who wait could be taken in. */
   private takeFirst(): boolean {
     const [first] = this.waiting;
-    if (!first || this.set.refusal('write') || !this.take(first)) return false;
+    if (!first || this.isHeld || this.set.refusal('write') || !this.take(first)) return false;
     this.takenRequests += 1;
     if (this.waiting[0] === first) this.waiting.shift();
     this.waitTimer?.cancel();
@@ -203,14 +238,14 @@ export class HostPort {
 
   private flush(done: Done): void {
     this.writeBatch();
-    this.set.journal.sync().then(
+    this.set.makeDurable().then(
       () => done(DONE),
       (error: Error) => done({ ok: false, error }),
     );
   }
 
   private answerDurably(answers: readonly Answer[]): void {
-    this.set.journal.sync().then(
+    this.set.makeDurable().then(
       () => {
         for (const { done, sequence } of answers) done({ ok: true, sequence });
       },
@@ -241,6 +276,7 @@ export class HostPort {
       return false;
     }
     if (this.batchRun !== run) this.writeBatch();
+    if (this.watches.size > 0) this.tellWatches(volume, request);
     this.batchRun = run;
     const sequence =
       request.kind === 'write'
@@ -257,6 +293,14 @@ export class HostPort {
       });
     }
     return true;
+  }
+
+  private tellWatches(volume: number, { offset, length }: Change): void {
+    for (const watch of this.watches) {
+      const { range } = watch;
+      const touches = offset < range.offset + range.length && range.offset < offset + length;
+      if (volume === range.volume && touches) watch.changed = true;
+    }
   }
 
   /** Returns the last number that the request took. */

@@ -7,7 +7,7 @@ import { RcopyError, fileError, messageOf } from '../base/errors.ts';
 import { isZero } from '../base/bytes.ts';
 import { findingText } from '../base/finding.ts';
 import type { Finding } from '../base/finding.ts';
-import { MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
+import { MARKS_REMEMBERED, OVERLAY_BYTES, checkpointBytesFor } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import type { Device } from '../device/device.ts';
@@ -25,6 +25,7 @@ import { HostPort } from './host-port.ts';
 import { EpochMemory } from './epoch-memory.ts';
 import type { Identity } from './identity.ts';
 import { isWithoutJournal, owesRecords } from './pair-states.ts';
+import { RemoteAck } from './remote-ack.ts';
 import { hostRefusal } from './refusals.ts';
 import { volumeDevice } from './volumes.ts';
 
@@ -47,6 +48,8 @@ export interface ImageSetParts {
   readonly flaws: readonly Finding[];
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
+  /** How long FLUSH and FUA wait for a silent secondary, where they do. */
+  readonly ackTimeoutMs: number;
   /** Opens the epoch that set.json names, when there is a host who wants to write. */
   readonly openEpoch: (set: ImageSet) => Promise<void>;
   /** Lets dirty maps keep what a full journal cannot, where the set's policy is that. */
@@ -83,6 +86,8 @@ export class ImageSet {
   /** Why the set has stopped. */
   failure: RcopyError | undefined;
   feed: Feed;
+  /** Whether FLUSH and FUA wait for the secondary as well. */
+  readonly remoteAck: RemoteAck;
 
   private readonly lock: FileLock;
   private readonly cursorsStore: CursorsStore;
@@ -90,6 +95,7 @@ export class ImageSet {
   private readonly listeners = new Set<() => void>();
   /** The applied number as the cursors have it on disk: trimming goes by it (R7). */
   private appliedDurably: ProvenPosition;
+  private secondaryDurably: Position | undefined;
   private closed = false;
   private released = false;
   private closing: Promise<void> | undefined;
@@ -112,6 +118,7 @@ export class ImageSet {
     this.applied = parts.cursors.applied;
     this.appliedDurably = parts.cursors.applied;
     this.secondary = parts.cursors.secondary;
+    this.secondaryDurably = parts.cursors.secondary?.durable;
     this.usable = parts.cursors.usable;
     this.copy = parts.cursors.copy;
     this.copyReceived = parts.cursors.copy;
@@ -119,12 +126,18 @@ export class ImageSet {
     this.fallBack = parts.fallBack;
     this.epochs = new EpochMemory(parts.cursors.epochs);
     const { clock } = parts.environment;
-    this.applier = new Applier(clock, parts.contents, {
-      makeDurable: (position) => this.makeDurable(position),
-      applied: (position) => this.noteApplied(position),
-      position: () => this.applied,
-      failed: (error) => this.fail(error),
-    });
+    this.applier = new Applier(
+      clock,
+      parts.contents,
+      {
+        makeDurable: (position) => this.makeDurable(position),
+        released: () => this.hosts.roomChanged(),
+        applied: (position) => this.noteApplied(position),
+        position: () => this.applied,
+        failed: (error) => this.fail(error),
+      },
+      checkpointBytesFor(parts.journal.capacityBytes),
+    );
     this.feed = new Feed(
       parts.journal,
       parts.contents.overlay,
@@ -141,8 +154,16 @@ export class ImageSet {
       wantRun: () => this.wantRun(parts.openEpoch),
       failed: (error) => this.fail(error),
       inserted: () => this.applier.poke(),
+      makeDurable: () => this.remoteAck.after(parts.journal.sync()),
       wantRoom: () => void this.makeRoom(parts.roomWaitMs === 0),
       roomWaitMs: parts.roomWaitMs,
+    });
+    this.remoteAck = new RemoteAck({
+      clock,
+      timeoutMs: parts.ackTimeoutMs,
+      file: () => this.file,
+      acknowledged: () => this.secondary?.durable,
+      newest: () => ({ epoch: this.file.epoch, sequence: this.newest }),
     });
     this.volumes = this.file.volumes.map((_, index) => volumeDevice(this, index));
     parts.journal.onDurable(() => this.changed());
@@ -174,6 +195,7 @@ export class ImageSet {
 
   /** To be called after a change that others may wait for. */
   changed(): void {
+    this.remoteAck.look();
     for (const listener of [...this.listeners]) listener();
   }
 
@@ -233,16 +255,23 @@ export class ImageSet {
   /** Saves the cursors as they are now. Durable when it resolves. */
   async saveCursors(clean = false): Promise<void> {
     try {
-      let { applied } = this;
+      let { applied, secondary } = this;
       await this.cursorsStore.save(() => {
-        ({ applied } = this);
+        ({ applied, secondary } = this);
         return this.cursors(clean);
       });
       this.appliedDurably = applied;
+      this.secondaryDurably = secondary?.durable;
     } catch (error) {
       this.fail(error);
       throw error;
     }
+  }
+
+  /** Up to where the cursors on disk say that the secondary has this run. */
+  secondarySaved(run: Run): number {
+    const { epoch = 0, sequence = 0 } = this.secondaryDurably ?? {};
+    return epoch === run.epoch ? sequence : run.identity.first - 1;
   }
 
   /** What the cursors file would say now. */
@@ -291,6 +320,7 @@ export class ImageSet {
     this.failure = failure;
     this.journal.fail(failure);
     this.hosts.stop(failure);
+    this.remoteAck.stop(failure);
     this.changed();
   }
 
@@ -313,6 +343,7 @@ export class ImageSet {
 
   private async closeOnce(): Promise<void> {
     this.closed = true;
+    this.remoteAck.stop(this.stoppedError());
     try {
       if (!this.failure) await this.closeInOrder();
       else throw this.failure;
@@ -331,6 +362,7 @@ export class ImageSet {
     this.released = true;
     this.identity.close();
     this.hosts.stop(this.stoppedError());
+    this.remoteAck.stop(this.stoppedError());
     this.changed();
     this.contents.close();
     this.cursorsStore.close();
@@ -398,6 +430,7 @@ export class ImageSet {
   }
 
   private async makeDurable(position: Position): Promise<void> {
+    this.hosts.writeBatch(); // the overlay shows what is not even written yet
     const run = this.journal.run(position.epoch);
     if (run && run.durable < position.sequence) await this.journal.sync();
   }
@@ -476,7 +509,9 @@ export class ImageSet {
     try {
       for (let before = -1; before < this.hosts.takenRequests; this.hosts.roomChanged()) {
         before = this.hosts.takenRequests;
-        await this.drain();
+        await this.applier.write(); // enough where the overlay was full
+        this.hosts.roomChanged();
+        if (before === this.hosts.takenRequests) await this.drain();
       }
       if (this.hosts.waitingRequests > 0 && this.mayFallBack()) {
         await this.fallBack(this);

@@ -4,6 +4,7 @@
  * then the cursors, then set.json.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
+import { ACK_TIMEOUT_MS_DEFAULT } from '../base/limits.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Environment } from '../sys/environment.ts';
@@ -17,19 +18,19 @@ import { ImageSet } from './image-set.ts';
 import { fallBackToMap } from './lacking.ts';
 import { Overlay } from './overlay.ts';
 import { checkHome, lockSet, noteHolder, setPaths } from './set-folder.ts';
+import type { LockWait } from './set-folder.ts';
 import { readSetFile } from './set-file-store.ts';
 import { openMaps, removeUnnamed } from './set-maps.ts';
 import { ensureEpoch, repairSeal } from './succession.ts';
 
-export interface OpenOptions {
-  /** How long to wait for another holder of the lock, in milliseconds. */
-  readonly lockWaitMs: number;
-  /** Looked at while waiting: true ends the wait. */
-  readonly isStopped?: () => boolean;
+export interface OpenOptions extends LockWait {
   /** How long a host request may wait for room in the journal; 0 when nobody can make any. */
   readonly roomWaitMs: number;
-  /** Written into the lock file for people. */
+  /** How long FLUSH and FUA wait for a silent secondary (`--ack remote`); a default unless told. */
+  readonly ackTimeoutMs?: number | undefined;
+  /** Written into the lock file for people, and for who looks for the daemon. */
   readonly pid: number;
+  readonly control?: string | undefined;
   /** Takes a copied folder for the set from now on. */
   readonly adoptCopy?: boolean;
 }
@@ -45,10 +46,10 @@ export async function openImageSet(
 ): Promise<ImageSet> {
   const { files } = environment;
   readSetFile(files, folder); // before the lock: a folder that is no set is not given a lock file
-  const lock = await lockSet(environment, folder, options.lockWaitMs, options.isStopped);
-  const opened: { close(): void }[] = [];
+  const lock = await lockSet(environment, folder, options);
+  const opened: Opened[] = [];
   try {
-    noteHolder(files, folder, { pid: options.pid });
+    noteHolder(files, folder, { pid: options.pid, control: options.control });
     // A killed process may have replaced set.json without making that durable; what it says is
     // built upon from here on.
     await files.syncFolder(folder, 'SET:SYNC-FOLDER');
@@ -60,10 +61,15 @@ export async function openImageSet(
     await recover(set);
     return set;
   } catch (error) {
-    for (const part of opened) part.close();
+    // The last one first: what still writes ends before its files and the lock go.
+    for (const part of opened.toReversed()) await part.close();
     lock.release();
     throw fileError('opening the image set', folder, error);
   }
+}
+
+interface Opened {
+  close(): void | Promise<void>;
 }
 
 interface Assembly {
@@ -71,7 +77,7 @@ interface Assembly {
   readonly lock: FileLock;
   readonly identity: Identity;
   /** What must be closed when opening fails. */
-  readonly opened: { close(): void }[];
+  readonly opened: Opened[];
 }
 
 async function assemble(
@@ -102,7 +108,7 @@ async function assemble(
     clean: cursors.clean,
     readOnly: false,
   });
-  opened.push({ close: () => void journal.close().catch(() => undefined) });
+  opened.push({ close: () => journal.close().catch(() => undefined) });
   const set = new ImageSet({
     environment,
     folder,
@@ -118,10 +124,11 @@ async function assemble(
       ...journal.cuts,
     ],
     roomWaitMs: options.roomWaitMs,
+    ackTimeoutMs: options.ackTimeoutMs ?? ACK_TIMEOUT_MS_DEFAULT,
     openEpoch: ensureEpoch,
     fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),
   });
-  opened.push({ close: () => void set.applier.stop() });
+  opened.push({ close: () => set.applier.stop() });
   return set;
 }
 
@@ -146,7 +153,7 @@ function openImages(
   files: FileSystem,
   folder: string,
   file: SetFile,
-  opened: { close(): void }[],
+  opened: Opened[],
 ): VolumeImage[] {
   return file.volumes.map(({ name, sizeBytes }) => {
     const path = setPaths.image(folder, name);

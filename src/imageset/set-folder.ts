@@ -103,11 +103,11 @@ export async function makeSetFolder(
 export async function remakeSetFolder(
   environment: Environment,
   folder: string,
-  lockWaitMs: number,
+  wait: LockWait,
 ): Promise<void> {
   const { files } = environment;
   const { name, volumes, journal } = readSetFile(files, folder);
-  const lock = await lockSet(environment, folder, lockWaitMs);
+  const lock = await lockSet(environment, folder, wait);
   try {
     files.open(setPaths.unfinished(folder), 'replace', 'SET:UNFINISHED').close();
     await files.syncFolder(folder, 'SET:SYNC-FOLDER');
@@ -141,23 +141,47 @@ export function checkHome(files: FileSystem, folder: string, set: SetFile): void
   );
 }
 
-/**
- * Takes the set's lock, trying until `waitMs` have passed or `isStopped` says that nobody waits for
- * it any more. Throws `E_HELD` with the holder.
- */
+/** How somebody waits for a set's lock. */
+export interface LockWait {
+  /** How long to wait for another holder of the lock, in milliseconds. */
+  readonly lockWaitMs: number;
+  /** Looked at while waiting: true ends the wait. */
+  readonly isStopped?: () => boolean;
+  /** Looked at while waiting: true when this holder serves the set to others, and ends the wait. */
+  readonly isServed?: (holder: LockHolder) => Promise<boolean>;
+}
+
+/** The set is held by another process. */
+export class HeldError extends RcopyError {
+  /** What the holder wrote into the lock file, if it can be read. */
+  readonly holder: LockHolder | undefined;
+
+  constructor(folder: string, holder: LockHolder | undefined) {
+    const who = holder ? `process ${holder.pid}` : 'another process';
+    super('E_HELD', `${folder} is held by ${who}`, {
+      hint: 'wait for it to end, or give `--lock-wait` more time',
+    });
+    this.holder = holder;
+  }
+}
+
+/** Takes the set's lock, as long as the wait allows. Throws {@link HeldError}. */
 export async function lockSet(
   environment: Environment,
   folder: string,
-  waitMs: number,
-  isStopped = () => false,
+  { lockWaitMs, isStopped, isServed }: LockWait,
 ): Promise<FileLock> {
   const { files, clock } = environment;
   const path = setPaths.lock(folder);
-  const deadline = clock.monotonicMs() + waitMs;
+  const deadline = clock.monotonicMs() + lockWaitMs;
   for (;;) {
     const lock = files.tryLock(path, 'SET:LOCK');
     if (lock) return lock;
-    if (clock.monotonicMs() >= deadline || isStopped()) throw heldError(files, folder);
+    const holder = readHolder(files, folder);
+    const served = holder !== undefined && (await isServed?.(holder));
+    if (served || clock.monotonicMs() >= deadline || isStopped?.()) {
+      throw new HeldError(folder, holder);
+    }
     await clock.sleep(LOCK_RETRY_MS);
   }
 }
@@ -167,6 +191,8 @@ const LOCK_FILE_BYTES_MAX = 4096;
 /** What a holder writes into its lock file, for people and for finding its daemon. */
 export interface LockHolder {
   readonly pid: number;
+  /** The unix socket of the daemon's control interface. */
+  readonly control?: string | undefined;
 }
 
 /** Says in the lock file who holds the set. Only for people: the lock itself is the kernel's. */
@@ -184,24 +210,23 @@ export function noteHolder(files: FileSystem, folder: string, holder: LockHolder
   }
 }
 
-function heldError(files: FileSystem, folder: string): RcopyError {
-  let who = 'another process';
+/** The note is a courtesy: where it cannot be read, messages say less. */
+function readHolder(files: FileSystem, folder: string): LockHolder | undefined {
   try {
     const handle = files.open(setPaths.lock(folder), 'read', 'SET:LOCK-READ');
     try {
       const bytes = Buffer.alloc(LOCK_FILE_BYTES_MAX);
       const got = handle.read(bytes, 0, 'SET:LOCK-READ');
       const holder = JSON.parse(bytes.toString('utf8', 0, got)) as Partial<LockHolder>;
-      if (typeof holder.pid === 'number') who = `process ${holder.pid}`;
+      const { pid, control } = holder;
+      if (typeof pid !== 'number') return undefined;
+      return { pid, control: typeof control === 'string' ? control : undefined };
     } finally {
       handle.close();
     }
   } catch {
-    // The note is a courtesy: without it the message only says less.
+    return undefined;
   }
-  return new RcopyError('E_HELD', `${folder} is held by ${who}`, {
-    hint: 'wait for it to end, or give `--lock-wait` more time',
-  });
 }
 
 async function makeImage(files: FileSystem, path: string, sizeBytes: number): Promise<void> {

@@ -122,6 +122,7 @@ export async function seal(
   allowed: (set: ImageSet, run: Run) => RcopyError | undefined = () => undefined,
 ): Promise<SealEntry> {
   if (set.file.role === 'primary' && !set.file.seal) await ensureEpoch(set);
+  await set.remoteAck.settled(); // what hosts wait for now they get from here
   await set.identity.settled(); // an abort that is being written comes first
   const { file } = set;
   if (file.seal) return sameSeal(file.seal, migrationId);

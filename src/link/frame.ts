@@ -15,7 +15,7 @@
 import { asBuffer } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
 import { RcopyError } from '../base/errors.ts';
-import { FRAME_BODY_BYTES_MAX } from '../base/limits.ts';
+import { FRAME_BODY_BYTES_MAX, KIB } from '../base/limits.ts';
 
 export const FRAME_HEADER_BYTES = 24;
 export const FRAME_VERSION = 1;
@@ -90,15 +90,48 @@ function decodeFrameHead(bytes: Buffer): FrameHead {
   return { type, length, bodyChecksum: head.readUInt32LE(16) };
 }
 
+/** Chunks below this size are put together: many small ones cost more than their bytes. */
+const SMALL_CHUNK_BYTES = 4 * KIB;
+const SLAB_BYTES = 64 * KIB;
+
 /** Puts frames together out of chunks of any size. Holds at most one frame and one chunk. */
 export class FrameReader {
   private chunks: Buffer[] = [];
   private bytes = 0;
   private head: FrameHead | undefined;
+  private slab = Buffer.alloc(0);
+  private slabUsed = 0;
+  /** Where the last of `chunks` begins in the slab; undefined when it is not there. */
+  private slabStart: number | undefined;
+
+  /** Of how many pieces what is held consists. */
+  get pieces(): number {
+    return this.chunks.length;
+  }
 
   push(chunk: Uint8Array): void {
-    this.chunks.push(asBuffer(chunk));
+    if (chunk.length === 0) return;
     this.bytes += chunk.length;
+    if (chunk.length < SMALL_CHUNK_BYTES && this.chunks.length > 0) this.pushSmall(chunk);
+    else {
+      this.chunks.push(asBuffer(chunk));
+      this.slabStart = undefined;
+    }
+  }
+
+  /** Copies a small chunk behind the small ones before it (R9: a Buffer object is not free). */
+  private pushSmall(chunk: Uint8Array): void {
+    if (this.slabUsed + chunk.length > this.slab.length) {
+      this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.slabUsed = 0;
+      this.slabStart = undefined;
+    }
+    const at = this.slabUsed;
+    this.slab.set(chunk, at);
+    this.slabUsed += chunk.length;
+    if (this.slabStart === undefined) this.slabStart = at;
+    else this.chunks.pop();
+    this.chunks.push(this.slab.subarray(this.slabStart, this.slabUsed));
   }
 
   /** The next whole frame. Throws `E_PROTOCOL` or `E_VERSION` on anything else. */
@@ -119,6 +152,7 @@ export class FrameReader {
   private take(length: number): Buffer | undefined {
     if (this.bytes < length) return undefined;
     this.bytes -= length;
+    this.slabStart = undefined; // what is taken from is not added to any more
     const [first] = this.chunks;
     if (first && first.length >= length) {
       if (first.length === length) this.chunks.shift();

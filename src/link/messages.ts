@@ -92,6 +92,21 @@ const copyEnd = z.strictObject({
   ),
 });
 
+/** What the primary lacks at its secondary, measured on the primary's clock. */
+const lagWord = z.strictObject({
+  entries: whole,
+  bytes: whole,
+  seconds: z.nullable(z.number().check(z.minimum(0))),
+});
+
+/** Said when there is nothing else to say, and by a sender in every beat. */
+const ping = z.strictObject({
+  /** Wall-clock time of the sender, milliseconds since 1970. */
+  timeMs: whole,
+  /** On the way to a secondary: the lag of the epoch's writer; null when it is not known. */
+  lag: z.nullable(lagWord),
+});
+
 const stop = z.strictObject({
   code: z.string(),
   message: z.string(),
@@ -106,12 +121,16 @@ export type CopyProgress = z.infer<typeof copyProgress>;
 export type CopyEnd = z.infer<typeof copyEnd>;
 export type Acknowledgement = z.infer<typeof acknowledgement>;
 export type Request = z.infer<typeof request>;
+export type Ping = z.infer<typeof ping>;
+export type LagWord = z.infer<typeof lagWord>;
 
 export function encodeJson(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value), 'utf8');
 }
 
 export const decodeHello = (body: Buffer): Hello => decode('hello', hello, body);
+export const encodePing = (said: Ping): Buffer => encodeJson(said);
+export const decodePing = (body: Buffer): Ping => decode('ping', ping, body);
 export const decodeWelcome = (body: Buffer): Welcome => decode('welcome', welcome, body);
 export const decodeCopyEnd = (body: Buffer): CopyEnd => decode('copy end', copyEnd, body);
 export const decodeRequest = (body: Buffer): Request => decode('request', request, body);

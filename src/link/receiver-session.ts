@@ -16,8 +16,8 @@ import {
 import type { FrameChannel } from './channel.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
 import type { Frame } from './frame.ts';
-import { decodeCopyEnd, decodeRange } from './messages.ts';
-import type { Hello, SenderRun } from './messages.ts';
+import { decodeCopyEnd, decodePing, decodeRange } from './messages.ts';
+import type { Hello, LagWord, SenderRun } from './messages.ts';
 import { parseRecords } from './records.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 
@@ -26,10 +26,17 @@ export interface SessionHome {
   readonly set: ImageSet;
   /** The sessions that are alive; one that ends takes itself out. */
   readonly sessions: Set<ReceiverSession>;
+  sessionEnded(session: ReceiverSession): void;
   /** A copy begins: links of other senders are over. */
   onlySender(session: ReceiverSession): void;
   /** Runs `action` when nothing else changes the set's history. */
   exclusive<T>(action: () => Promise<T>): Promise<T>;
+}
+
+/** The lag of the primary, by its own clock, as it was told; `heardMs` is when, by this one. */
+export interface HeardLag {
+  readonly lag: LagWord;
+  readonly heardMs: number;
 }
 
 /** How much of a copy may be repeated after a crash. */
@@ -43,6 +50,10 @@ export class ReceiverSession {
   readonly peerSetId: string;
   readonly peerName: string;
   readonly run: SenderRun;
+  /** When anything last came from it: milliseconds since 1970, by this machine's clock. */
+  heardMs: number;
+  /** What the primary said of its lag, and when that came. */
+  lag: HeardLag | undefined;
   private readonly home: SessionHome;
   private readonly channel: FrameChannel;
   private readonly hello: Hello;
@@ -52,6 +63,8 @@ export class ReceiverSession {
   private consumedBytes = 0;
   private copiedSinceSave = 0;
   private lastAcknowledgement = '';
+  /** Something is to be told that the link cannot take yet. */
+  private owesWord = false;
   private over = false;
 
   constructor(home: SessionHome, channel: FrameChannel, hello: Hello, run: SenderRun) {
@@ -61,15 +74,21 @@ export class ReceiverSession {
     this.peerSetId = hello.setId;
     this.peerName = hello.name;
     this.run = run;
+    this.heardMs = home.set.environment.clock.now();
   }
 
   start(): void {
+    const { clock } = this.home.set.environment;
     this.channel.listen({
       frame: (frame) => {
-        this.queue(frame);
-        this.signal.notify();
+        this.heardMs = clock.now();
+        if (frame.type === 'ping') this.takePing(frame);
+        else this.queue(frame);
       },
       ended: () => this.finish(),
+      drained: () => {
+        if (this.owesWord) this.acknowledge();
+      },
     });
     this.work().catch((error: unknown) => {
       this.channel.stop(error);
@@ -80,6 +99,9 @@ export class ReceiverSession {
   /** Tells the sender what is here, when that has changed. */
   acknowledge(): void {
     if (this.over) return;
+    // A sender that does not read must not make this end hold ever more words for it (R9).
+    this.owesWord = !this.channel.isWritable;
+    if (this.owesWord) return;
     const { set } = this.home;
     const message = {
       epochs: set.cursors(false).epochs.map((epoch) => ({
@@ -122,13 +144,21 @@ export class ReceiverSession {
       throw new RcopyError('E_PROTOCOL', `${this.hello.name} sends more than it has credit for`);
     }
     this.frames.push(frame);
+    this.signal.notify();
+  }
+
+  private takePing(frame: Frame): void {
+    const { lag } = decodePing(frame.body);
+    if (lag && this.run.epoch === this.home.set.file.epoch) {
+      this.lag = { lag, heardMs: this.heardMs };
+    }
   }
 
   private finish(): void {
     if (this.over) return;
     this.over = true;
     this.frames.length = 0;
-    this.home.sessions.delete(this);
+    this.home.sessionEnded(this);
     this.signal.notify();
     this.home.set.changed(); // whoever waits for room for this sender's records stops
   }
@@ -167,8 +197,6 @@ export class ReceiverSession {
         await this.saveProgress();
         break;
       }
-      case 'ping':
-        break;
       default:
         throw new RcopyError('E_PROTOCOL', `a sender sent a ${frame.type} frame`);
     }

@@ -11,6 +11,7 @@ import type { FrameChannel } from './channel.ts';
 import { encodeJson } from './messages.ts';
 import type { Hello, Welcome } from './messages.ts';
 import { ReceiverSession } from './receiver-session.ts';
+import type { HeardLag } from './receiver-session.ts';
 
 export interface SecondaryOptions {
   /** A random number of this opening of the set. */
@@ -23,10 +24,13 @@ export interface SecondaryOptions {
 export class Secondary {
   readonly set: ImageSet;
   readonly sessions = new Set<ReceiverSession>();
+  /** When the last sender went, milliseconds since 1970; undefined before the first one came. */
+  downSinceMs: number | undefined;
   private readonly options: SecondaryOptions;
   private readonly signal = new Signal();
   private turn: Promise<unknown> = Promise.resolve();
   private stopped = false;
+  private heard: { readonly atMs: number; readonly lag: HeardLag | undefined } | undefined;
   private readonly following: Promise<void>;
   private readonly stopListening: () => void;
 
@@ -41,6 +45,34 @@ export class Secondary {
       }
     });
     this.following = this.follow();
+  }
+
+  /** When a sender last said anything, milliseconds since 1970; undefined when none did yet. */
+  get lastContactMs(): number | undefined {
+    this.noteWords();
+    return this.heard?.atMs;
+  }
+
+  /** The primary's lag, by its last word on it. */
+  get lag(): HeardLag | undefined {
+    this.noteWords();
+    return this.heard?.lag;
+  }
+
+  private noteWords(): void {
+    for (const { heardMs, lag } of this.sessions) {
+      const latest = Math.max(heardMs, this.heard?.atMs ?? 0);
+      const before = this.heard?.lag;
+      const isNewer = lag && (!before || lag.heardMs >= before.heardMs);
+      this.heard = { atMs: latest, lag: isNewer ? lag : before };
+    }
+  }
+
+  /** A session is over; what it heard last is remembered. */
+  sessionEnded(session: ReceiverSession): void {
+    this.noteWords();
+    this.sessions.delete(session);
+    if (this.sessions.size === 0) this.downSinceMs = this.set.environment.clock.now();
   }
 
   /** Takes a sender that said hello, or tells it why not. */

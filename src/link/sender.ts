@@ -5,7 +5,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { RcopyError } from '../base/errors.ts';
-import { LINK_CREDIT_BYTES, SEND_BATCH_BYTES } from '../base/limits.ts';
+import { LINK_CREDIT_BYTES, LINK_RECORDS_MAX, SEND_BATCH_BYTES } from '../base/limits.ts';
 import { sameProven } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import { Signal } from '../base/signal.ts';
@@ -21,7 +21,7 @@ import { CopyRanges } from './copy-ranges.ts';
 import type { CopyPlace } from './copy-ranges.ts';
 import type { Frame } from './frame.ts';
 import { decodeAcknowledgement, decodeWelcome, encodeJson } from './messages.ts';
-import type { Acknowledgement, Welcome } from './messages.ts';
+import type { Acknowledgement, LagWord, Welcome } from './messages.ts';
 import { decideResume } from './resume.ts';
 import { Pacer } from './pacer.ts';
 import { chainBefore, checkPeer, rebaseRecord, sealSequence } from './sender-view.ts';
@@ -37,8 +37,12 @@ export interface SenderOptions extends SenderName {
   readonly maxRate?: number | undefined;
   /** Told of each word from the secondary. */
   readonly onContact?: (() => void) | undefined;
+  /** Told once the secondary has answered, and what follows is decided. */
+  readonly onUp?: (() => void) | undefined;
   /** Told after each step. */
   readonly onProgress?: (() => void) | undefined;
+  /** What the secondary is told of this set's lag, now and then. */
+  readonly lag?: (() => LagWord | null) | undefined;
 }
 
 /** What one link has sent so far. */
@@ -64,10 +68,13 @@ export class Sender {
   };
   /** The secondary holds everything up to the seal: nothing of this epoch is owed any more. */
   finished = false;
+  /** The secondary has taken in something that was sent on this link. */
+  hasProgressed = false;
   private readonly options: SenderOptions;
   private readonly signal = new Signal();
   private readonly pacer: Pacer;
   private welcome: Welcome | undefined;
+  private greeted = false;
   private reader: RunReader | undefined;
   private copy: CopyRanges | undefined;
   /** The receiver was told that all ranges have gone. */
@@ -79,6 +86,9 @@ export class Sender {
   /** Bytes of records and ranges sent, and of those taken in at the other end. */
   private sent = 0;
   private consumed = 0;
+  /** The highest number sent, and the highest that the secondary has durable of this epoch. */
+  private sentSequence = 0;
+  private durableThere = 0;
   private ended: { readonly error: RcopyError | undefined } | undefined;
   private working: Promise<void> = Promise.resolve();
   /** What the secondary says on this link is about what was sent since then. */
@@ -88,6 +98,12 @@ export class Sender {
     this.options = options;
     this.fallBacks = options.set.fallBacks;
     this.pacer = new Pacer(options.set.environment.clock, options.maxRate);
+    options.channel.lag = options.lag;
+  }
+
+  /** The secondary has answered, and the link holds. */
+  get isUp(): boolean {
+    return this.greeted && !this.options.channel.hasEnded;
   }
 
   /**
@@ -106,6 +122,8 @@ export class Sender {
     });
     try {
       await this.greet();
+      this.greeted = true;
+      this.options.onUp?.();
       while (!this.finished && !this.ended) {
         this.check();
         if (!(await this.step())) await this.signal.wait();
@@ -133,7 +151,6 @@ export class Sender {
   }
 
   private receive(frame: Frame): void {
-    this.options.onContact?.();
     switch (frame.type) {
       case 'welcome':
         this.welcome = decodeWelcome(frame.body);
@@ -146,6 +163,7 @@ export class Sender {
       default:
         throw new RcopyError('E_PROTOCOL', `a secondary sent a ${frame.type} frame`);
     }
+    this.options.onContact?.();
     this.signal.notify();
   }
 
@@ -170,11 +188,11 @@ export class Sender {
         this.noteFinished();
         break;
       case 'resume':
-        this.reader = run.readFrom(decision.from);
+        this.beginRecords(decision.from);
         this.copyWasDone = welcome.usable;
         break;
       case 'continue-copy':
-        this.reader = run.readFrom(decision.from);
+        this.beginRecords(decision.from);
         if (decision.again) {
           await channel.send('copy-begin', [rebaseRecord(set, run, decision.copy.base)]);
         }
@@ -183,6 +201,12 @@ export class Sender {
       case 'begin-copy':
         await this.beginCopy(welcome);
     }
+  }
+
+  private beginRecords(from: number): void {
+    this.reader = this.options.run.readFrom(from);
+    this.sentSequence = from - 1;
+    this.durableThere = from - 1;
   }
 
   /** Whether this set has what it carries on at least as far as the secondary. */
@@ -202,8 +226,29 @@ export class Sender {
   /** Does one thing, if there is one to do and credit for it. */
   private async step(): Promise<boolean> {
     if (this.sent - this.consumed >= LINK_CREDIT_BYTES) return false;
+    if (this.recordsUnderWay() >= LINK_RECORDS_MAX && !(await this.saveWhatIsThere())) return false;
     if (await this.sendRecords()) return true;
     return this.copy !== undefined && !this.copyEnded && (await this.sendRange(this.copy));
+  }
+
+  /**
+   * Records that the secondary may have and of which this set would not know it after a crash: the
+   * lineage has to speak of all of them (R5). Of an epoch that the secondary has not come to,
+   * where it stands is told by the epoch before.
+   */
+  private recordsUnderWay(): number {
+    const { set, run } = this.options;
+    const known = set.secondary?.durable.epoch === run.epoch;
+    return this.sentSequence - (known ? set.secondarySaved(run) : this.durableThere);
+  }
+
+  /** Writes down what is known of the secondary; whether more may be sent then. */
+  private async saveWhatIsThere(): Promise<boolean> {
+    const { set, run } = this.options;
+    const { epoch, sequence } = set.secondary?.durable ?? { epoch: 0, sequence: 0 };
+    if (epoch !== run.epoch || sequence <= set.secondarySaved(run)) return false;
+    await set.saveCursors();
+    return this.recordsUnderWay() < LINK_RECORDS_MAX;
   }
 
   private async sendRecords(): Promise<boolean> {
@@ -219,7 +264,10 @@ export class Sender {
       if (record.header.kind === 'rebase') continue; // only this journal begins there
       parts.push(record.bytes);
       bytes += record.bytes.length;
-      if (isNumbered(record.header.kind)) records += 1;
+      if (!isNumbered(record.header.kind)) continue;
+      this.sentSequence = record.header.sequence;
+      records += 1;
+      if (this.recordsUnderWay() >= LINK_RECORDS_MAX) break;
     }
     if (bytes === 0) return false;
     this.counts.sentRecords += records;
@@ -284,7 +332,7 @@ export class Sender {
       }));
       set.noteSecondary({ durable: { epoch, sequence }, restored: { epoch, sequence: 0 } });
       await set.saveCursors();
-      this.reader = run.readFrom(base.sequence + 1);
+      this.beginRecords(base.sequence + 1);
     } finally {
       letTrim();
     }
@@ -301,13 +349,16 @@ export class Sender {
 
   private acknowledged(message: Acknowledgement): void {
     const { set, run } = this.options;
+    this.checkWord(message);
     this.consumed = message.consumedBytes;
+    this.hasProgressed ||= message.consumedBytes > 0;
     const durable = completeUpTo(message, set.file.epoch) ?? set.secondary?.durable;
     // What is applied under a copy that is not complete is nothing that could be used (R10).
     const { epoch, sequence } = message.restored;
     const restored = { epoch, sequence: message.usable ? sequence : 0 };
     if (durable) set.noteSecondary({ durable, restored });
     const mine = message.epochs.find((each) => each.epoch === run.epoch);
+    this.durableThere = Math.max(this.durableThere, mine?.durable ?? 0);
     if (mine?.sealed && sealSequence(set, run) !== undefined) this.noteFinished();
     const { pair } = set.file;
     if (message.copy && pair?.copyBase && sameProven(message.copy.base, pair.copyBase)) {
@@ -317,6 +368,19 @@ export class Sender {
     if (message.usable && copied && pair?.state === 'copying' && run.epoch === set.file.epoch) {
       this.noteCopied();
     }
+  }
+
+  /** What was never sent cannot be there: to believe that would be to trim what is owed (R7). */
+  private checkWord({ consumedBytes, epochs, restored }: Acknowledgement): void {
+    const { set, run } = this.options;
+    const isOwn = run.identity.writer === set.file.setId;
+    const beyond = ({ epoch, sequence }: Position) => epoch === run.epoch && sequence > run.durable;
+    const said = [restored, ...epochs.map(({ epoch, durable: sequence }) => ({ epoch, sequence }))];
+    if (consumedBytes <= this.sent && !(isOwn && said.some(beyond))) return;
+    const { peer } = set.file.pair ?? {};
+    throw new RcopyError('E_PROTOCOL', `${peer?.name} acknowledges what was never sent to it`, {
+      hint: 'see `rcopy status` of both sets',
+    });
   }
 
   /** The secondary is usable, and follows the journal from now on. */

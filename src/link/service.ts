@@ -4,6 +4,7 @@
  */
 import { RcopyError } from '../base/errors.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import type { CallGate } from './call-gate.ts';
 import type { FrameChannel } from './channel.ts';
 import type { Frame } from './frame.ts';
 import {
@@ -13,7 +14,7 @@ import {
   encodeJson,
   encodeResponse,
 } from './messages.ts';
-import type { Hello, Response } from './messages.ts';
+import type { Hello, Request, Response } from './messages.ts';
 
 /** What a call is answered with: a value, and bytes where there are many. */
 export interface Answered {
@@ -24,8 +25,22 @@ export interface Answered {
 /** Answers calls; rejects with what the caller is told. */
 export type CallHandler = (name: string, parameters: unknown) => Promise<Answered>;
 
-/** Serves one peer's requests about `set`. */
-export function serveRequests(set: ImageSet, channel: FrameChannel, handle: CallHandler): void {
+/** Serves one peer's requests about `set`, as many at once as `gate` lets it. */
+export function serveRequests(
+  set: ImageSet,
+  channel: FrameChannel,
+  { handle, gate }: { readonly handle: CallHandler; readonly gate: CallGate },
+): void {
+  const answer = async ({ id, name, parameters }: Request): Promise<void> => {
+    let parts: Uint8Array[];
+    try {
+      const { value, data } = await handle(name, parameters);
+      parts = encodeResponse(id, value, data);
+    } catch (error) {
+      parts = encodeFailure(id, error);
+    }
+    await channel.send('response', parts);
+  };
   channel.post('welcome', [
     encodeJson({
       setId: set.file.setId,
@@ -38,16 +53,21 @@ export function serveRequests(set: ImageSet, channel: FrameChannel, handle: Call
   ]);
   channel.listen({
     frame: (frame) => {
+      if (frame.type === 'ping') return;
       if (frame.type !== 'request') {
         throw new RcopyError('E_PROTOCOL', `a client sent a ${frame.type} frame`);
       }
       const request = decodeRequest(frame.body);
-      handle(request.name, request.parameters).then(
-        ({ value, data }) => channel.post('response', encodeResponse(request.id, value, data)),
-        (error: unknown) => channel.post('response', encodeFailure(request.id, error)),
+      gate.begin(channel);
+      answer(request).then(
+        () => gate.end(channel),
+        (error: unknown) => {
+          gate.end(channel);
+          channel.stop(error);
+        },
       );
     },
-    ended: () => undefined,
+    ended: () => gate.forget(channel),
   });
 }
 

@@ -1,6 +1,6 @@
 /** What a node answers: the types here are the shapes of `--json` (CLI.md is the contract). */
 import type { Finding } from '../base/finding.ts';
-import type { SetFile } from '../format/set-file.ts';
+import type { Ack, SetFile } from '../format/set-file.ts';
 
 /** States of a set, with the field's own names: SMPL, COPY, PAIR, PSUS, PSUE, SSWS. */
 export type SetState =
@@ -65,11 +65,14 @@ export interface MarkAnswer {
 
 export interface PairAnswer {
   readonly changed: boolean;
+  /** A daemon sends by itself what the secondary lacks. */
+  readonly kept?: boolean;
   readonly pair: {
     readonly id: string;
     readonly primary: string;
     readonly secondary: string;
     readonly state: string;
+    readonly ack: Ack;
   } | null;
 }
 
@@ -105,6 +108,16 @@ export interface ReplicateAnswer {
   readonly seconds: number;
 }
 
+export interface SentStatus {
+  readonly records: number;
+  /** Bytes of records, headers included. */
+  readonly bytes: number;
+  /** Bytes of copied ranges; holes count nothing. */
+  readonly copiedBytes: number;
+  /** Full copies that were begun. */
+  readonly copies: number;
+}
+
 export interface WaitAnswer {
   readonly sequence: number;
   readonly restoredSequence: number;
@@ -125,6 +138,32 @@ export interface SourceStatus {
   /** Lowest and highest number that it still owes; null when nobody can tell yet. */
   readonly from: number;
   readonly to: number | null;
+}
+
+/** The process that serves a set. */
+export interface DaemonStatus {
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** The longest time for which it could do nothing else, in milliseconds, since it started. */
+  readonly longestStallMs: number;
+  /** Its memory, in bytes. */
+  readonly residentBytes: number;
+}
+
+/** A host that is connected to a daemon's set. */
+export interface HostStatus {
+  readonly address: string;
+  readonly export: string;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+/** One limit (R9); the name ends with its unit where that is not a count. */
+export interface LimitStatus {
+  readonly name: string;
+  readonly used: number;
+  readonly limit: number;
 }
 
 export interface Health {
@@ -164,15 +203,28 @@ export interface StatusAnswer {
     readonly usable: boolean | null;
     readonly link: 'up' | 'down';
     readonly reason: string;
+    /** A daemon has this set: the link is dialled, or waited for, by itself. */
+    readonly kept: boolean;
+    /** Since when the link is down, ISO 8601; null while it is up. */
+    readonly downSince: string | null;
+    /** When FLUSH and FUA are answered, as asked for. */
+    readonly ack: Ack;
+    /** Remote acknowledgement was asked for, and is not given now; `ackReason` says why. */
+    readonly ackDegraded: boolean;
+    readonly ackReason: string;
     readonly peer: { readonly name: string; readonly setId: string; readonly address: string };
     /** The lowest number that the secondary has not yet made durable. */
     readonly journalCursor: number;
     readonly durableSequence: number;
     readonly restoredSequence: number;
-    /** Null on a secondary that was not told. */
+    /** On a secondary: as its primary last said it; null when it was not told. */
     readonly lag: Lag | null;
-    /** ISO 8601; null when there was no contact since the set was opened. */
+    /** How long ago the lag was measured, in seconds: 0 on a primary. */
+    readonly lagAgeSeconds: number | null;
+    /** Of anything that came; ISO 8601; null when nothing did since the set was opened. */
     readonly lastContact: string | null;
+    /** What this primary has sent since it was opened: how much, and whether it had to copy. */
+    readonly sent?: SentStatus;
     readonly sources?: readonly SourceStatus[];
   } | null;
   readonly migration: {
@@ -190,12 +242,11 @@ export interface StatusAnswer {
     readonly sourceNeeded: boolean;
   } | null;
   readonly seal: { readonly nextSequence: number; readonly successor: string } | null;
-  readonly hosts: readonly {
-    readonly address: string;
-    readonly export: string;
-    readonly readBytes: number;
-    readonly writtenBytes: number;
-  }[];
+  /** The daemon that serves the set; null when a command has it open by itself. */
+  readonly daemon: DaemonStatus | null;
+  readonly hosts: readonly HostStatus[];
+  /** What is bounded, and how much of it is in use; more of it in a daemon. */
+  readonly limits: readonly LimitStatus[];
   /** healthy, or the reason why not, and the next command to run. */
   readonly health: Health;
   /** What opening the set found: a torn tail that was cut, a bad cursor slot. */

@@ -15,6 +15,7 @@ export const joinCall = z.strictObject({
   pairId: id<PairId>(),
   groupId: id<GroupId>(),
   primary: peer,
+  ack: z.enum(['local', 'remote']),
 });
 
 /** `pair.leave`: the pair is over. `pair.split`: it pauses. */
@@ -69,8 +70,13 @@ export const returnCall = z.strictObject({
   }),
 });
 
-/** `digest`: what a range holds, without sending it. */
-export const digestCall = z.strictObject({ volume: whole, offset: whole, length: whole });
+/** `digest`: what a range holds, without sending it; on a secondary not before `behind`. */
+export const digestCall = z.strictObject({
+  volume: whole,
+  offset: whole,
+  length: whole,
+  behind: z.optional(z.strictObject({ epoch: whole, sequence: whole, waitMs: whole })),
+});
 
 export type JoinCall = z.infer<typeof joinCall>;
 export type MigrationCall = z.infer<typeof migrationCall>;

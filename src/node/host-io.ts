@@ -1,6 +1,6 @@
 /** Host writes and reads in bulk: streams in bounded memory, a few requests in flight. */
 import { counted } from '../base/words.ts';
-import { RcopyError, fileError } from '../base/errors.ts';
+import { RcopyError } from '../base/errors.ts';
 import { MIB } from '../base/limits.ts';
 import { submitAndWait } from '../device/device.ts';
 import type {
@@ -87,82 +87,51 @@ function asBuffer(part: Uint8Array): Buffer {
 export async function importImage(set: ImageSet, request: ImportRequest): Promise<ImportAnswer> {
   const { name, device } = target(set, request.volume);
   await readyForHosts(set);
-  const file = openExisting(set, request.file);
-  try {
-    const size = file.size('IMPORT:SIZE');
-    if (size > device.sizeBytes) {
-      throw new RcopyError(
-        'E_TOO_SMALL',
-        `${request.file} has ${size} bytes, volume ${name} only ${device.sizeBytes}`,
-      );
-    }
-    const writer = new Writer(device, set, 0);
-    let dataBytes = 0;
-    const progress = (doneBytes: number) =>
-      request.onProgress?.({ step: 'importing', doneBytes, totalBytes: device.sizeBytes });
-    for (let offset = 0; offset < size;) {
-      const extent = file.nextExtent(offset, size, 'IMPORT:EXTENT');
-      if (extent.data) {
-        const length = Math.min(extent.length, CHUNK_BYTES);
-        const chunk = Buffer.allocUnsafe(length);
-        file.read(chunk, offset, 'IMPORT:READ');
-        await writer.write(chunk);
-        dataBytes += length;
-        offset += length;
-      } else {
-        await writer.zeroes(extent.length);
-        offset += extent.length;
-      }
-      progress(offset);
-    }
-    if (size < device.sizeBytes) await writer.zeroes(device.sizeBytes - size);
-    progress(device.sizeBytes);
-    return { volume: name, offset: 0, ...(await writer.finish(true)), dataBytes };
-  } catch (error) {
-    throw fileError('importing', request.file, error);
-  } finally {
-    file.close();
+  const { sizeBytes, pieces } = request;
+  const totalBytes = device.sizeBytes;
+  if (sizeBytes > totalBytes) {
+    throw new RcopyError(
+      'E_TOO_SMALL',
+      `the image has ${sizeBytes} bytes, volume ${name} only ${totalBytes}`,
+    );
   }
+  const writer = new Writer(device, set, 0);
+  let doneBytes = 0;
+  let dataBytes = 0;
+  for await (const { length, data } of pieces) {
+    if (doneBytes + length > sizeBytes) break;
+    if (data) await writer.write(data);
+    else await writer.zeroes(length);
+    doneBytes += length;
+    dataBytes += data?.length ?? 0;
+    request.onProgress?.({ step: 'importing', doneBytes, totalBytes });
+  }
+  if (doneBytes !== sizeBytes) {
+    throw new RcopyError('E_IO', `the image is not the ${sizeBytes} bytes long that it was`, {
+      hint: 'something changes it: import it again when nobody does',
+    });
+  }
+  if (sizeBytes < totalBytes) await writer.zeroes(totalBytes - sizeBytes);
+  request.onProgress?.({ step: 'importing', doneBytes: totalBytes, totalBytes });
+  return { volume: name, offset: 0, ...(await writer.finish(true)), dataBytes };
 }
 
-function openExisting(set: ImageSet, path: string) {
-  const { files } = set.environment;
-  const status = files.status(path, 'IMPORT:STATUS');
-  if (status?.kind === 'folder') throw new RcopyError('E_USAGE', `${path} is a folder`);
-  try {
-    return files.open(path, 'read', 'IMPORT:OPEN');
-  } catch (error) {
-    throw fileError('opening the image', path, error);
-  }
-}
-
-/** Writes the volume's content into a raw image file, synced; holes stay holes. */
+/** Gives out the volume's content, piece by piece; holes stay holes. */
 export async function exportImage(set: ImageSet, request: ExportRequest): Promise<ExportAnswer> {
   const { index, name, device } = target(set, request.volume);
   const refused = set.refusal('read');
   if (refused) throw refused;
-  const { files } = set.environment;
-  try {
-    const file = files.open(request.output, 'replace', 'EXPORT:CREATE');
-    try {
-      file.setSize(device.sizeBytes, 'EXPORT:SIZE');
-      let dataBytes = 0;
-      for (let offset = 0; offset < device.sizeBytes;) {
-        const read = await set.readForPeer(index, offset, device.sizeBytes, CHUNK_BYTES);
-        if (read.data) file.write([read.data], offset, 'EXPORT:WRITE');
-        dataBytes += read.data?.length ?? 0;
-        offset += read.length;
-        const totalBytes = device.sizeBytes;
-        request.onProgress?.({ step: 'exporting', doneBytes: offset, totalBytes });
-      }
-      await file.sync('EXPORT:SYNC');
-      return { volume: name, length: device.sizeBytes, dataBytes, sequence: set.newest };
-    } finally {
-      file.close();
-    }
-  } catch (error) {
-    throw fileError('exporting', request.output, error);
+  const totalBytes = device.sizeBytes;
+  request.begin(totalBytes);
+  let dataBytes = 0;
+  for (let offset = 0; offset < totalBytes;) {
+    const { length, data } = await set.readForPeer(index, offset, totalBytes, CHUNK_BYTES);
+    await request.take({ length, data });
+    dataBytes += data?.length ?? 0;
+    offset += length;
+    request.onProgress?.({ step: 'exporting', doneBytes: offset, totalBytes });
   }
+  return { volume: name, length: totalBytes, dataBytes, sequence: set.newest };
 }
 
 /** Sends requests one behind the other, a few in flight; keeps the numbers that they took. */

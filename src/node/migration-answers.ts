@@ -53,8 +53,12 @@ export class MigrationAnswers {
         return { value: await trackChanges(this.set, parameters(trackCall, value)) };
       case 'migration.take-back': {
         const call = parameters(returnCall, value);
-        await this.replication.stop();
-        return { value: await takeBack(this.set, call) };
+        const { replication } = this;
+        await replication.quietly(async () => {
+          await replication.stop();
+          await takeBack(this.set, call);
+        });
+        return { value: null };
       }
       default:
         return { value: await this.step(name, parameters(migrationCall, value)) };

@@ -14,12 +14,21 @@ import type {
   MigrateAnswer,
   MigrationMode,
   MigrationStatusAnswer,
+  OnProgress,
   PrecheckAnswer,
 } from './answers.ts';
 import { partyFacts } from './facts.ts';
+import { Keeper } from './keeper.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
 import { buryMigration } from './migration-source.ts';
-import { noControllers, owedBySource, sourcePort, targetPort, isDone } from './migration-target.ts';
+import {
+  halted,
+  noControllers,
+  owedBySource,
+  sourcePort,
+  targetPort,
+  isDone,
+} from './migration-target.ts';
 import { isUnderWay } from './pairing.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
@@ -34,6 +43,12 @@ export interface MigrationControlOptions {
   readonly peer: (address: string) => Peer;
 }
 
+/** One run of the machine. */
+interface Drive {
+  readonly by: 'command' | 'keeper';
+  readonly ended: Promise<MigrateAnswer>;
+}
+
 interface GatheredFacts {
   readonly checks: Precheck[];
   readonly source: PartyFacts;
@@ -43,7 +58,14 @@ interface GatheredFacts {
 export class MigrationControl {
   private readonly options: MigrationControlOptions;
   private pauseMs = 0;
-  private driven = false;
+  /** Who drives the machine now; one at a time. */
+  private driving: Drive | undefined;
+  /** Whoever drives is to end. */
+  private halting = false;
+  private stopped = false;
+  private keeper: Keeper | undefined;
+  private stopLooking: (() => void) | undefined;
+  private readonly listeners = new Set<OnProgress>();
   private fetchedBefore = 0;
 
   constructor(options: MigrationControlOptions) {
@@ -64,14 +86,99 @@ export class MigrationControl {
     return { ready: checks.every(({ ok }) => ok), checks };
   }
 
-  /** Starts a migration, or goes on with the one from the same source. */
-  migrate(request: MigrateRequest): Promise<MigrateAnswer> {
-    return this.alone(() => this.startOrGoOn(request));
+  /**
+   * From now on a migration that this set is the target of goes on by itself: at once, and again
+   * after what passes by itself; what needs a person is looked at again now and then. To be called
+   * once. What it copies is held to `maxRate`, bytes a second.
+   */
+  keepGoing({ maxRate }: { readonly maxRate?: number | undefined }): void {
+    const { set } = this.options;
+    const keeper = new Keeper(
+      {
+        purpose: () => this.purpose(),
+        attempt: async () => {
+          while (this.driving) await this.driving.ended;
+          const { migration } = set.file;
+          if (!migration || this.purpose() === undefined) return;
+          const request = { maxRate, detach: false };
+          await this.alone('keeper', () => this.run(migration, { kind: 'restarted' }, request));
+        },
+      },
+      set.environment,
+    );
+    this.keeper = keeper;
+    let { file } = set;
+    this.stopLooking = set.onChange(() => {
+      if (set.file === file && set.failure === undefined) return;
+      ({ file } = set);
+      keeper.look();
+    });
+    keeper.look();
   }
 
-  /** Goes on with the migration that this set is the target of. Done already: nothing changes. */
-  resume(request: ResumeRequest): Promise<MigrateAnswer> {
-    return this.alone(async () => {
+  /** Ends what `keepGoing` began, and whatever drives the machine now. Nothing is driven again. */
+  stopGoing(): void {
+    this.stopped = true;
+    this.stopLooking?.();
+    this.keeper?.stop();
+    this.options.set.changed();
+  }
+
+  /** Resolves when nobody drives the machine. */
+  async atRest(): Promise<void> {
+    while (this.driving) await this.driving.ended.catch(() => undefined);
+  }
+
+  /** What is to be kept going; undefined while this set is no target, or gives the group back. */
+  private purpose(): string | undefined {
+    const { file, failure, isClosed } = this.options.set;
+    const { migration, seal } = file;
+    if (failure || isClosed || seal || migration?.side !== 'target') return undefined;
+    if (!isUnderWay(migration)) return undefined;
+    const { id, source, secondary, sourceLost } = migration;
+    return [id, source.address, secondary.address, sourceLost ? 'lost' : 'there'].join(' ');
+  }
+
+  /**
+   * Starts a migration, or goes on with the one from the same source; where that is being driven
+   * already, waits for it.
+   */
+  async migrate(request: MigrateRequest): Promise<MigrateAnswer> {
+    const { migration } = this.options.set.file;
+    const isTheSame =
+      migration?.side === 'target' &&
+      isUnderWay(migration) &&
+      this.driving?.by === 'keeper' &&
+      (await this.isFrom(migration, request.from));
+    if (isTheSame) {
+      const answer = await (request.detach ? this.switched() : this.joined(request.onProgress));
+      if (answer) return answer;
+    }
+    return this.alone('command', () => this.startOrGoOn(request));
+  }
+
+  /** Waits until hosts can use this set; undefined when nobody drives any more and they cannot. */
+  private async switched(): Promise<MigrateAnswer | undefined> {
+    const { set } = this.options;
+    const isSwitched = () => set.file.migration?.state === 'copying' || this.driving === undefined;
+    await set.until(isSwitched);
+    const { migration } = set.file;
+    return migration?.state === 'copying' ? this.answer(migration, true) : undefined;
+  }
+
+  /**
+   * Goes on with the migration that this set is the target of; where it is being driven already,
+   * waits for that. Done already: nothing changes.
+   */
+  async resume(request: ResumeRequest): Promise<MigrateAnswer> {
+    const lost = request.sourceLost === true;
+    // A source that is lost must not be waited for by whoever drives now.
+    if (lost) return this.aside(() => this.resumeAlone(request));
+    return (await this.joined(request.onProgress)) ?? this.resumeAlone(request);
+  }
+
+  private resumeAlone(request: ResumeRequest): Promise<MigrateAnswer> {
+    return this.alone('command', async () => {
       const migration = this.ownMigration();
       if (migration.state === 'done') return this.tellRetired(migration);
       if (!isUnderWay(migration)) return this.answer(migration, false);
@@ -145,7 +252,7 @@ export class MigrationControl {
       return this.answer(await runner.run({ kind: 'abort-asked', reason }), true);
     };
     // Behind the switch nothing else may be under way: what is copied would stand in the way.
-    return own.state === 'copying' ? this.alone(abort) : abort();
+    return own.state === 'copying' ? this.aside(() => this.alone('command', abort)) : abort();
   }
 
   /** A target that has sealed its epoch back to the source has nowhere else to go. */
@@ -259,34 +366,71 @@ export class MigrationControl {
     return this.answer(await runner.run(first, request.detach ? 'copy' : undefined), true);
   }
 
-  /** One command at a time drives the machine. */
-  private async alone(work: () => Promise<MigrateAnswer>): Promise<MigrateAnswer> {
+  /** One at a time drives the machine. */
+  private async alone(by: Drive['by'], work: () => Promise<MigrateAnswer>): Promise<MigrateAnswer> {
     const { set, address } = this.options;
-    if (this.driven) {
+    if (this.stopped) throw halted(set);
+    if (this.driving) {
       throw new RcopyError('E_STATE', `${set.file.name} is being migrated to by another command`, {
         hint: `watch it with \`rcopy migrate status ${address}\``,
       });
     }
-    this.driven = true;
+    const ended = work();
+    this.driving = { by, ended };
     try {
+      return await ended;
+    } finally {
+      this.driving = undefined;
+      set.changed();
+    }
+  }
+
+  /** The answer of whoever drives now; undefined when nobody does any more, or that failed. */
+  private async joined(onProgress: OnProgress | undefined): Promise<MigrateAnswer | undefined> {
+    let answer: MigrateAnswer | undefined;
+    if (onProgress) this.listeners.add(onProgress);
+    try {
+      while (this.driving) answer = await this.driving.ended.catch(() => undefined);
+    } finally {
+      if (onProgress) this.listeners.delete(onProgress);
+    }
+    return answer;
+  }
+
+  /** Lets what is kept going end, and keeps it from going on while `work` is under way. */
+  private async aside(work: () => Promise<MigrateAnswer>): Promise<MigrateAnswer> {
+    const letGo = this.keeper?.hold();
+    try {
+      if (this.driving?.by === 'keeper') {
+        this.halting = true;
+        this.options.set.changed();
+        await this.driving.ended.catch(() => undefined);
+        this.halting = false;
+      }
       return await work();
     } finally {
-      this.driven = false;
+      this.halting = false;
+      letGo?.();
     }
   }
 
   private runner(migration: Migration, request: ResumeRequest): MigrationRunner {
     const { set, address, replication, peer } = this.options;
     const sourcePeer = peer(migration.source.address);
-    const { maxRate, onProgress } = request;
+    const { maxRate } = request;
+    const onProgress: OnProgress = (progress) => {
+      request.onProgress?.(progress);
+      for (const listener of this.listeners) listener(progress);
+    };
+    const isHalted = () => this.stopped || this.halting;
     return new MigrationRunner(migration, {
       source: this.timed(sourcePort(sourcePeer)),
-      target: targetPort({ set, address, replication, peer, maxRate, onProgress }),
+      target: targetPort({ set, address, replication, peer, maxRate, onProgress, isHalted }),
       controllers: noControllers,
       changed: ({ state }) => {
         if (state === 'copying') this.pauseMs = this.sinceSealMs();
         const totalBytes = set.contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
-        onProgress?.({ step: state, doneBytes: 0, totalBytes });
+        onProgress({ step: state, doneBytes: 0, totalBytes });
       },
     });
   }

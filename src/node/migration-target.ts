@@ -61,6 +61,15 @@ export interface TargetOptions {
   readonly peer: (address: string) => Peer;
   readonly maxRate?: number | undefined;
   readonly onProgress?: OnProgress | undefined;
+  /** Whether it is to end where it is: somebody else goes on from there. */
+  readonly isHalted?: (() => boolean) | undefined;
+}
+
+/** The end of a run that somebody else goes on from. */
+export function halted({ file }: ImageSet): RcopyError {
+  return new RcopyError('E_STOPPED', `the migration to ${file.name} was stopped where it is`, {
+    hint: `go on with \`rcopy migrate resume ${file.migration?.target.address ?? file.name}\``,
+  });
 }
 
 /** The target's own part. */
@@ -200,6 +209,7 @@ async function copyBehind(
     const epoch = migration.handover?.epoch ?? 0;
     const followed = () =>
       set.until(() => {
+        if (options.isHalted?.()) throw halted(set);
         const restored = set.secondary?.restored;
         const isPaired = set.file.pair?.state === 'paired';
         // C goes on to the next epoch only when it holds the seal and has applied all before it.
@@ -230,7 +240,7 @@ async function copyBehind(
 
 /** What the source still has to do for the secondary, by mode. */
 export async function owedBySource(
-  { set, peer, replication }: Pick<TargetOptions, 'set' | 'peer' | 'replication'>,
+  { set, peer, replication, isHalted }: Omit<TargetOptions, 'address'>,
   migration: Migration,
   drain: () => Promise<void>,
 ): Promise<void> {
@@ -241,19 +251,21 @@ export async function owedBySource(
     case 'handoff':
       return pullRelay(
         set,
-        (sequence) =>
-          peer(migration.source.address).ask('migration.records', {
+        (sequence) => {
+          if (isHalted?.()) throw halted(set);
+          return peer(migration.source.address).ask('migration.records', {
             migration: migrationCallOf(migration),
             sequence,
-          }),
-        () => replication.failure,
+          });
+        },
+        () => (isHalted?.() ? halted(set) : replication.failure),
       );
     case 'bitmap':
   }
 }
 
 async function fetchAbsent(
-  { set, maxRate, onProgress }: TargetOptions,
+  { set, maxRate, onProgress, isHalted }: TargetOptions,
   step: string,
 ): Promise<void> {
   const { contents } = set;
@@ -267,8 +279,12 @@ async function fetchAbsent(
       at = await contents.fetchBase(volume, absent);
       set.applier.poke();
       if (set.failure) throw set.failure;
+      if (isHalted?.()) throw halted(set);
       onProgress?.({ step, doneBytes: totalBytes - contents.absentBytes, totalBytes });
-      await pacer.take(contents.fetchedBytes - fetchedBytes, () => set.failure !== undefined);
+      await pacer.take(
+        contents.fetchedBytes - fetchedBytes,
+        () => set.failure !== undefined || isHalted?.() === true,
+      );
     }
   }
   await set.drain();

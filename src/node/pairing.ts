@@ -1,7 +1,7 @@
 /** Making and ending pairs: what the primary asks, what the secondary does. */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
-import type { PairEntry, SetFile } from '../format/set-file.ts';
+import type { Ack, PairEntry, SetFile } from '../format/set-file.ts';
 import { followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { dropMaps } from '../imageset/set-maps.ts';
@@ -14,7 +14,6 @@ import type { Peer } from './peers.ts';
 
 /** A pair whose first copy has not begun. */
 const NEW_PAIR = {
-  ack: 'local',
   state: 'copying',
   reason: '',
   copyBase: null,
@@ -23,16 +22,19 @@ const NEW_PAIR = {
   behindSinceMs: null,
 } satisfies Partial<PairEntry>;
 
-/** The primary's part. Repeating it with the same secondary changes nothing. */
+/**
+ * The primary's part. Repeated with the same secondary it changes nothing but, where `ack` says so,
+ * when FLUSH and FUA are answered.
+ */
 export async function createPair(
   set: ImageSet,
   address: string,
-  secondary: Peer,
+  { secondary, ack }: { readonly secondary: Peer; readonly ack?: Ack | undefined },
 ): Promise<PairAnswer> {
   const facts = await secondary.call<PartyFacts>('facts', null);
   const { file } = set;
   if (checkPair(set, facts) === 'exists') {
-    return { changed: false, pair: pairAnswer(file, address) };
+    return reacknowledge(set, address, { secondary, ack });
   }
   await ensureEpoch(set);
   const pairId = idFromBytes<'pair'>(set.environment.random.bytes(16));
@@ -40,17 +42,37 @@ export async function createPair(
     pairId,
     groupId: file.groupId,
     primary: { setId: file.setId, name: file.name, address },
+    ack: ack ?? 'local',
   };
   await secondary.call('pair.join', call);
   const pair: PairEntry = {
     id: pairId,
     peer: { ...facts.identity, address: secondary.address },
+    ack: call.ack,
     ...NEW_PAIR,
   };
   set.secondary = null;
   await set.identity.update((current) => ({ ...current, pair }));
   set.changed();
   return { changed: true, pair: pairAnswer(set.file, address) };
+}
+
+/** The pair stays, and acknowledges otherwise from now on. */
+async function reacknowledge(
+  set: ImageSet,
+  address: string,
+  { secondary, ack }: { readonly secondary: Peer; readonly ack?: Ack | undefined },
+): Promise<PairAnswer> {
+  const { id, ack: before } = pairOf(set);
+  const changed = ack !== undefined && ack !== before;
+  if (changed) {
+    const { setId, name, groupId } = set.file;
+    const call: JoinCall = { pairId: id, groupId, primary: { setId, name, address }, ack };
+    await secondary.call('pair.join', call);
+    await set.identity.update((file) => ({ ...file, pair: file.pair && { ...file.pair, ack } }));
+    set.changed();
+  }
+  return { changed, pair: pairAnswer(set.file, address) };
 }
 
 /** Whether the set and the one that `facts` speak of can become a pair, or are one already. */
@@ -115,7 +137,11 @@ function checkSecondary(file: SetFile, facts: PartyFacts): void {
 /** The secondary's part: it takes the group's identity, and waits for the first copy. */
 export async function joinPair(set: ImageSet, call: JoinCall): Promise<void> {
   const { file } = set;
-  if (file.pair?.id === call.pairId) return;
+  if (file.pair?.id === call.pairId) {
+    const { ack } = call;
+    await set.identity.update((now) => ({ ...now, pair: now.pair && { ...now.pair, ack } }));
+    return;
+  }
   const waits = file.pair?.peer.setId === call.primary.setId && !set.usable;
   if (!isBlank(set) && !waits) {
     throw new RcopyError('E_NOT_EMPTY', `${file.name} was used before`);
@@ -131,6 +157,7 @@ export async function joinPair(set: ImageSet, call: JoinCall): Promise<void> {
     pair: {
       id: call.pairId,
       peer: call.primary,
+      ack: call.ack,
       ...NEW_PAIR,
     },
   }));
@@ -251,8 +278,8 @@ export function pairOf(set: ImageSet): PairEntry {
 /** What is told of the pair that set.json names. */
 export function pairAnswer(file: SetFile, address: string): PairAnswer['pair'] {
   if (!file.pair) return null;
-  const { id, peer, state } = file.pair;
+  const { id, peer, state, ack } = file.pair;
   const [primary, secondary] =
     file.role === 'secondary' ? [peer.address, address] : [address, peer.address];
-  return { id, primary, secondary, state };
+  return { id, primary, secondary, state, ack };
 }

@@ -1,24 +1,23 @@
 /** Other image sets as a node calls them: dials when needed, keeps the connection, dials again. */
 import { isRcopyError } from '../base/errors.ts';
-import { FrameChannel } from '../link/channel.ts';
 import type { Hello } from '../link/messages.ts';
 import { PeerClient } from '../link/service.ts';
 import type { Answered } from '../link/service.ts';
 import type { AbsentSource } from '../imageset/contents.ts';
 import { fetchedRange } from './block-reads.ts';
 import type { ReadFrom } from './block-reads.ts';
-import type { Connector } from './connector.ts';
+import type { Dialler } from './links.ts';
 
 /** A peer that is dialled at the first call and again after its connection ended. */
 export class Peer {
   readonly address: string;
-  private readonly connector: Connector;
+  private readonly links: Dialler;
   private readonly hello: () => Hello;
   private client: Promise<PeerClient> | undefined;
 
-  constructor(address: string, connector: Connector, hello: () => Hello) {
+  constructor(address: string, links: Dialler, hello: () => Hello) {
     this.address = address;
-    this.connector = connector;
+    this.links = links;
     this.hello = hello;
   }
 
@@ -51,8 +50,7 @@ export class Peer {
     const before = this.client?.catch(() => undefined) ?? Promise.resolve(undefined);
     const connected = before.then(async (current) => {
       if (current && !current.hasEnded) return current;
-      const stream = await this.connector.dial(this.address);
-      return new PeerClient(new FrameChannel(stream), this.hello());
+      return new PeerClient(await this.links.dial(this.address), this.hello());
     });
     this.client = connected;
     return connected;

@@ -37,10 +37,10 @@ export async function replicate(
     set.changed();
   });
   try {
-    await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
-      // What it said before this may not be so any more: it has to answer (R10).
-      const answers = replication.lastContactMs !== undefined;
-      if ((answers && isThere(set, sequence)) || replication.isFinished) return true;
+    await withTimeout(set, request, `number ${sequence} restored`, () => {
+      // What it said before may not be so any more: it has to answer (R10).
+      const isRestored = replication.isUp && isThere(set, sequence);
+      if (isRestored || replication.isFinished) return true;
       sendingPair(set); // it may be split or gone meanwhile
       const failure = replication.failure ?? sourceFailure;
       if (failure) throw failure;

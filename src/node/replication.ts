@@ -1,30 +1,49 @@
-/** Runs the sender of a primary: one link at a time, its counts summed over links. */
+/**
+ * Runs the sender of a primary: one link at a time, its counts summed over links. A daemon keeps
+ * the link: it is dialled again whenever it is gone, as long as there is a pair to send to.
+ */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
-import { FrameChannel } from '../link/channel.ts';
 import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
+import type { FrameChannel } from '../link/channel.ts';
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { goOn } from '../imageset/lacking.ts';
 import { isWithoutJournal } from '../imageset/pair-states.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
-import type { Connector } from './connector.ts';
+import { Keeper, passesByItself } from './keeper.ts';
+import { lagOf } from './lag.ts';
+import type { Dialler } from './links.ts';
 
 export interface ReplicationOptions {
   readonly set: ImageSet;
-  readonly connector: Connector;
+  readonly links: Dialler;
   readonly address: string;
   readonly bootId: string;
+}
+
+/** How a link is used that is kept. */
+export interface KeepOptions {
+  /** Bytes a second; undefined for as fast as it goes. */
+  readonly maxRate?: number | undefined;
+}
+
+/** Since when the link is down, and why, as far as that is known. */
+export interface LinkDown {
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+  readonly reason: string;
 }
 
 export class Replication {
   /** Milliseconds since 1970 of the last word from the secondary; undefined: none yet. */
   lastContactMs: number | undefined;
-  /** Why the last link ended, if not in order. */
+  /** Why the latest try to send ended, if not in order; undefined once another one has begun. */
   failure: RcopyError | undefined;
   private readonly options: ReplicationOptions;
-  private readonly done: SenderCounts[] = [];
+  /** What the links before this one have sent. */
+  private before = NOTHING_SENT;
   private sender: Sender | undefined;
   private channel: FrameChannel | undefined;
   private running: Promise<void> | undefined;
@@ -36,13 +55,41 @@ export class Replication {
   private readonly listeners = new Set<() => void>();
   /** Somebody wanted it while it was being stopped. */
   private again: { readonly maxRate: number | undefined } | undefined;
+  private keeper: Keeper | undefined;
+  private stopLooking: (() => void) | undefined;
+  private letKeptGo: (() => Promise<void>) | undefined;
+  /** Undefined from the moment on that it came up until it has ended. */
+  private down: LinkDown | undefined;
+  /** When the cursor last moved, or the secondary lacked nothing, on the monotonic clock. */
+  private movedMs: number;
+  private cursor = -1;
 
   constructor(options: ReplicationOptions) {
     this.options = options;
+    const { clock } = options.set.environment;
+    this.down = { sinceMs: clock.now(), reason: '' };
+    this.movedMs = clock.monotonicMs();
   }
 
+  /** The secondary has answered on the link that is there. */
   get isUp(): boolean {
-    return this.channel !== undefined && !this.channel.hasEnded;
+    return this.sender?.isUp === true;
+  }
+
+  /** Since when it is down; undefined while it is up. */
+  get isDown(): LinkDown | undefined {
+    return this.isUp ? undefined : (this.down ?? this.downNow());
+  }
+
+  /** The link is dialled again by itself. */
+  get isKept(): boolean {
+    return this.keeper !== undefined;
+  }
+
+  /** Why nothing is sent, unless that is tried again by itself. */
+  get trouble(): RcopyError | undefined {
+    const { failure, isKept } = this;
+    return isKept && passesByItself(failure) ? undefined : failure;
   }
 
   /** The secondary holds everything up to this set's seal. */
@@ -50,22 +97,86 @@ export class Replication {
     return this.finished;
   }
 
+  /** For how long the secondary has lacked something and made nothing durable, in milliseconds. */
+  get stalledMs(): number {
+    return this.options.set.environment.clock.monotonicMs() - this.movedMs;
+  }
+
   /** What all links have sent so far. */
   get counts(): SenderCounts {
-    const sum = { sentRecords: 0, sentBytes: 0, copiedBytes: 0, passedBytes: 0, copiesBegun: 0 };
-    for (const counts of [...this.done, ...(this.sender ? [this.sender.counts] : [])]) {
-      for (const key of Object.keys(sum) as (keyof SenderCounts)[]) sum[key] += counts[key];
+    return this.sender ? sumOf(this.before, this.sender.counts) : { ...this.before };
+  }
+
+  /**
+   * From now on the link is wanted for ever: dialled again, soon at first, then after longer, and
+   * at once when the pair, its address, its state or the role of this set becomes another. Refusals
+   * that need a person are looked at again now and then. To be called once.
+   */
+  keep({ maxRate }: KeepOptions): void {
+    const { set } = this.options;
+    this.wanted += 1;
+    set.remoteAck.linkWanted();
+    const keeper = new Keeper(
+      {
+        purpose: () => sendingPurpose(set),
+        attempt: async () => {
+          this.start(maxRate);
+          await this.running;
+          if (this.failure) throw this.failure;
+          if (!this.finished) throw new RcopyError('E_STOPPED', 'the link was ended here');
+        },
+      },
+      set.environment,
+    );
+    this.keeper = keeper;
+    let { file } = set;
+    this.stopLooking = set.onChange(() => {
+      if (set.file === file && set.failure === undefined) return;
+      ({ file } = set);
+      keeper.look();
+    });
+    this.letKeptGo = async () => {
+      this.wanted -= 1;
+      await this.stop();
+      if (this.wanted === 0) set.remoteAck.linkUnwanted();
+    };
+    keeper.look();
+  }
+
+  /** Ends what `keep` began. */
+  async unkeep(): Promise<void> {
+    this.stopLooking?.();
+    this.keeper?.stop();
+    this.keeper = undefined;
+    const { letKeptGo } = this;
+    this.letKeptGo = undefined;
+    await letKeptGo?.();
+  }
+
+  /**
+   * Runs `action`, which may stop the link and change who sends what to whom; a link that is kept
+   * is not dialled meanwhile.
+   */
+  async quietly<T>(action: () => Promise<T>): Promise<T> {
+    const letGo = this.keeper?.hold();
+    try {
+      return await action();
+    } finally {
+      letGo?.();
     }
-    return sum;
   }
 
   /**
    * Begins to send if it does not yet; what goes wrong is kept in `failure`, and the set told. What
-   * comes back is to be called when it is not wanted any more. A link that is up keeps its rate.
+   * comes back is to be called when it is not wanted any more. A link that is up keeps its rate,
+   * and one that is kept has the rate that it is kept with: `maxRate` changes neither.
    */
   want(maxRate?: number, onProgress?: () => void): () => Promise<void> {
+    const { remoteAck } = this.options.set;
     this.wanted += 1;
+    remoteAck.linkWanted();
     if (onProgress) this.listeners.add(onProgress);
+    this.keeper?.tryNow();
     this.start(maxRate);
     let held = true;
     return async () => {
@@ -73,7 +184,9 @@ export class Replication {
       held = false;
       this.wanted -= 1;
       if (onProgress) this.listeners.delete(onProgress);
-      if (this.wanted === 0) await this.stop();
+      if (this.wanted > 0) return;
+      await this.stop();
+      if (this.wanted === 0) remoteAck.linkUnwanted();
     };
   }
 
@@ -92,6 +205,7 @@ export class Replication {
       .finally(() => {
         this.running = undefined;
         this.stopping = false;
+        this.noteDown();
         const { again } = this;
         this.again = undefined;
         if (again && this.wanted > 0) this.start(again.maxRate);
@@ -155,18 +269,17 @@ export class Replication {
   }
 
   private async send(run: Run, maxRate: number | undefined): Promise<void> {
-    const { set, connector, address, bootId } = this.options;
+    const { set, links, address, bootId } = this.options;
     const { pair } = set.file;
     if (!pair) throw notPaired(set);
     this.links += 1;
-    const channel = new FrameChannel(await connector.dial(pair.peer.address));
+    const channel = await links.dial(pair.peer.address);
     if (this.stopping) {
       channel.close();
       return;
     }
     // What was full has the time to be sent now.
     if (pair.state === 'suspended') await goOn(set);
-    if (this.sender) this.done.push(this.sender.counts);
     const sender = new Sender({
       set,
       run,
@@ -175,18 +288,48 @@ export class Replication {
       bootId,
       link: this.links,
       maxRate,
-      onContact: () => {
-        const isFirst = this.lastContactMs === undefined;
-        this.lastContactMs = set.environment.clock.now();
-        if (isFirst) set.changed();
+      lag: () => lagOf(set),
+      onContact: () => this.noteContact(),
+      onUp: () => {
+        this.down = undefined;
+        set.remoteAck.linkUp();
       },
       onProgress: () => {
         for (const listener of this.listeners) listener();
       },
     });
+    this.before = this.counts;
     this.channel = channel;
     this.sender = sender;
-    await sender.run();
+    try {
+      await sender.run();
+    } finally {
+      this.down ??= this.downNow();
+    }
+  }
+
+  private downNow(): LinkDown {
+    return { sinceMs: this.options.set.environment.clock.now(), reason: '' };
+  }
+
+  private noteContact(): void {
+    const { set } = this.options;
+    const { clock } = set.environment;
+    const isFirst = this.lastContactMs === undefined;
+    this.lastContactMs = clock.now();
+    if (this.sender?.hasProgressed) this.keeper?.succeeded();
+    const durable = set.secondary?.durable.sequence ?? -1;
+    if (durable !== this.cursor || durable >= set.newest) this.movedMs = clock.monotonicMs();
+    this.cursor = durable;
+    if (isFirst) set.changed();
+  }
+
+  /** A try has ended: that it is down is older than this one, if it never came up. */
+  private noteDown(): void {
+    const reason = this.failure?.message ?? '';
+    const { sinceMs } = this.down ?? this.downNow();
+    this.down = { sinceMs, reason };
+    this.options.set.remoteAck.linkDown(reason || 'the link was ended here');
   }
 
   /** The oldest epoch of which the secondary may lack something; a copy replaces all before it. */
@@ -203,6 +346,36 @@ export class Replication {
     const { set } = this.options;
     return set.journal.runs.find((run) => run.epoch > epoch && run.epoch <= set.file.epoch);
   }
+}
+
+const NOTHING_SENT: SenderCounts = {
+  sentRecords: 0,
+  sentBytes: 0,
+  copiedBytes: 0,
+  passedBytes: 0,
+  copiesBegun: 0,
+};
+
+function sumOf(one: SenderCounts, other: SenderCounts): SenderCounts {
+  return {
+    sentRecords: one.sentRecords + other.sentRecords,
+    sentBytes: one.sentBytes + other.sentBytes,
+    copiedBytes: one.copiedBytes + other.copiedBytes,
+    passedBytes: one.passedBytes + other.passedBytes,
+    copiesBegun: one.copiesBegun + other.copiesBegun,
+  };
+}
+
+/**
+ * What a daemon sends, and to whom, as text; undefined when this set has nothing to send, or must
+ * not. A set that was sealed in a drain, or for a takeover, still owes what is in its journal.
+ */
+export function sendingPurpose({ file, failure, isClosed }: ImageSet): string | undefined {
+  const { pair, role, seal, epoch, migration } = file;
+  if (failure || isClosed || role !== 'primary' || !pair || epoch === 0) return undefined;
+  if (pair.state === 'split' || pair.state === 'takeover') return undefined;
+  if (seal && migration && migration.mode !== 'drain') return undefined;
+  return [pair.id, pair.peer.address, epoch, seal ? 'sealed' : 'open'].join(' ');
 }
 
 /** The pair, unless nothing is sent to its secondary until an operator changes that. */

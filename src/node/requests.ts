@@ -1,4 +1,5 @@
 /** What a node can be asked: the parameters of its methods. */
+import type { Ack } from '../format/set-file.ts';
 import type { MigrationCopy, MigrationMode, OnProgress } from './answers.ts';
 
 export interface WriteRequest {
@@ -18,22 +19,35 @@ export interface ReadRequest {
   readonly length: number;
 }
 
+/** A stretch of a raw image: its bytes, or a hole. */
+export interface ImagePiece {
+  readonly length: number;
+  /** `length` bytes; undefined for a hole. */
+  readonly data: Uint8Array | undefined;
+}
+
 export interface ImportRequest {
   readonly volume: string | undefined;
-  /** Path of a raw image, not larger than the volume; the volume's rest becomes zeroes. */
-  readonly file: string;
+  /** Size of the image, at most the volume's; the rest of the volume becomes zeroes. */
+  readonly sizeBytes: number;
+  /** The image from its beginning to its end, in order; at most 1 MiB of data a piece. */
+  readonly pieces: AsyncIterable<ImagePiece> | Iterable<ImagePiece>;
   readonly onProgress?: OnProgress | undefined;
 }
 
 export interface ExportRequest {
   readonly volume: string | undefined;
-  /** Path of the raw image to write; holes stay holes. */
-  readonly output: string;
+  /** Told the volume's size before the first piece: once it is known that it can be read. */
+  readonly begin: (sizeBytes: number) => void;
+  /** Takes the volume's pieces in order, one at a time. */
+  readonly take: (piece: ImagePiece) => void | Promise<void>;
   readonly onProgress?: OnProgress | undefined;
 }
 
 export interface PairRequest {
   readonly secondary: string;
+  /** Local unless told. */
+  readonly ack?: Ack | undefined;
 }
 
 export interface TakeoverRequest {
@@ -41,20 +55,25 @@ export interface TakeoverRequest {
   readonly force: boolean;
 }
 
-export interface ReplicateRequest {
+/** How long a call may wait. */
+export interface Patience {
   /** Milliseconds after which it gives up (`E_TIMEOUT`); undefined: never. */
   readonly timeoutMs: number | undefined;
+  /** Aborted when nobody waits for the answer any more (`E_STOPPED`). */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReplicateRequest extends Patience {
   /** Bytes a second; undefined: as fast as it goes. */
   readonly maxRate: number | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
 
-export interface WaitRequest {
+export interface WaitRequest extends Patience {
   readonly until:
     | { readonly kind: 'synced' }
     | { readonly kind: 'sequence'; readonly sequence: number }
     | { readonly kind: 'mark'; readonly name: string };
-  readonly timeoutMs: number | undefined;
 }
 
 export interface MigrateRequest {

@@ -27,6 +27,7 @@ export function isJournalFull(set: ImageSet): boolean {
     file.role === 'primary' &&
     file.pair?.state === 'paired' &&
     hosts.waitingRequests > 0 &&
+    !hosts.isHeld &&
     set.ownRun() !== undefined &&
     contents.overlay.heldBytes < OVERLAY_BYTES
   );

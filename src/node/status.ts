@@ -2,7 +2,7 @@
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { StatusAnswer } from './answers.ts';
+import type { DaemonStatus, HostStatus, LimitStatus, SentStatus, StatusAnswer } from './answers.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -11,17 +11,34 @@ import { pairStateOf, stateOf } from './set-state.ts';
 
 export interface StatusParts {
   readonly set: ImageSet;
-  readonly path: string;
   readonly replication: Replication;
   readonly secondary: Secondary | undefined;
+  /** A daemon has the set, and keeps its link. */
+  readonly serving: boolean;
+  /** What only who serves the set can tell. */
+  readonly served: Served | undefined;
+}
+
+/** The part of status that only a daemon knows. */
+export interface Served {
+  process(): DaemonStatus;
+  hosts(): readonly HostStatus[];
+  limits(): readonly LimitStatus[];
 }
 
 export function statusOf(parts: StatusParts): StatusAnswer {
-  const { set, path, replication } = parts;
+  const { set } = parts;
   const { file } = set;
   const state = stateOf(set);
   const answer = {
-    set: { id: file.setId, name: file.name, role: file.role, state, epoch: file.epoch, path },
+    set: {
+      id: file.setId,
+      name: file.name,
+      role: file.role,
+      state,
+      epoch: file.epoch,
+      path: set.folder,
+    },
     volumes: file.volumes.map((volume, index) => ({
       name: volume.name,
       size: volume.sizeBytes,
@@ -34,10 +51,12 @@ export function statusOf(parts: StatusParts): StatusAnswer {
       nextSequence: file.seal.nextSequence,
       successor: file.seal.successor.address,
     },
-    hosts: [],
+    daemon: parts.served?.process() ?? null,
+    hosts: parts.served?.hosts() ?? [],
+    limits: parts.served?.limits() ?? [],
     notices: set.notices,
   };
-  return { ...answer, health: healthOf(set, replication, state) };
+  return { ...answer, health: healthOf(parts, state) };
 }
 
 function presentShare(set: ImageSet, index: number): number {
@@ -59,45 +78,76 @@ function journalStatus(set: ImageSet): StatusAnswer['journal'] {
   };
 }
 
-function pairStatus({ set, replication, secondary }: StatusParts): StatusAnswer['pair'] {
+function pairStatus(parts: StatusParts): StatusAnswer['pair'] {
+  const { set, replication, serving } = parts;
   const { pair, role } = set.file;
   if (!pair) return null;
-  const peer = { name: pair.peer.name, setId: pair.peer.setId, address: pair.peer.address };
-  if (role === 'secondary') {
-    const run = set.ownRun();
-    const sessions = [...(secondary?.sessions ?? [])];
-    return {
-      state: pair.state,
-      usable: set.usable,
-      link: sessions.length > 0 ? 'up' : 'down',
-      reason: pair.reason,
-      peer,
-      journalCursor: (run?.durable ?? 0) + 1,
-      durableSequence: run?.durable ?? 0,
-      restoredSequence: set.applied.sequence,
-      lag: null,
-      lastContact: null,
-      sources: sessions.map((session) => ({
-        setId: session.peerSetId,
-        epoch: session.run.epoch,
-        from: set.journal.run(session.run.epoch)?.next ?? session.run.first,
-        to: session.run.sealed ? session.run.next - 1 : null,
-      })),
-    };
-  }
+  const { name, setId, address } = pair.peer;
+  const both = { peer: { name, setId, address }, kept: serving, ack: pair.ack };
+  if (role === 'secondary') return { ...both, ...secondaryStatus(parts, pair) };
   const cursor = firstLacking(set);
-  const { lastContactMs } = replication;
+  const { isDown } = replication;
+  const ackReason = set.remoteAck.whyLocal;
   return {
+    ...both,
     state: pairStateOf(set) ?? pair.state,
     usable: secondaryUsable(set, pair),
-    link: replication.isUp ? 'up' : 'down',
-    reason: pair.reason || (replication.failure?.message ?? ''),
-    peer,
+    link: isDown ? 'down' : 'up',
+    reason: pair.reason || (isDown?.reason ?? ''),
+    downSince: isDown && serving ? dateOf(isDown.sinceMs) : null,
+    ackDegraded: ackReason !== '',
+    ackReason,
     journalCursor: cursor,
     durableSequence: cursor - 1,
     restoredSequence: set.secondary?.restored.sequence ?? 0,
     lag: lagOf(set),
-    lastContact: lastContactMs === undefined ? null : new Date(lastContactMs).toISOString(),
+    lagAgeSeconds: 0,
+    lastContact: dateOf(replication.lastContactMs),
+    sent: sentBy(replication),
+  };
+}
+
+function sentBy({ counts }: Replication): SentStatus {
+  const { sentRecords: records, sentBytes: bytes, copiedBytes, copiesBegun: copies } = counts;
+  return { records, bytes, copiedBytes, copies };
+}
+
+function dateOf(atMs: number): string;
+function dateOf(atMs: number | undefined): string | null;
+function dateOf(atMs: number | undefined): string | null {
+  return atMs === undefined ? null : new Date(atMs).toISOString();
+}
+
+type PairStatus = NonNullable<StatusAnswer['pair']>;
+
+function secondaryStatus(
+  { set, secondary }: StatusParts,
+  pair: PairEntry,
+): Omit<PairStatus, 'peer' | 'kept' | 'ack'> {
+  const run = set.ownRun();
+  const sessions = [...(secondary?.sessions ?? [])];
+  const lag = secondary?.lag;
+  const nowMs = set.environment.clock.now();
+  return {
+    state: pair.state,
+    usable: set.usable,
+    link: sessions.length > 0 ? 'up' : 'down',
+    reason: pair.reason,
+    downSince: sessions.length > 0 ? null : dateOf(secondary?.downSinceMs),
+    ackDegraded: false,
+    ackReason: '',
+    journalCursor: (run?.durable ?? 0) + 1,
+    durableSequence: run?.durable ?? 0,
+    restoredSequence: set.applied.sequence,
+    lag: lag?.lag ?? null,
+    lagAgeSeconds: lag ? Math.max(0, nowMs - lag.heardMs) / 1000 : null,
+    lastContact: dateOf(secondary?.lastContactMs),
+    sources: sessions.map((session) => ({
+      setId: session.peerSetId,
+      epoch: session.run.epoch,
+      from: set.journal.run(session.run.epoch)?.next ?? session.run.first,
+      to: session.run.sealed ? session.run.next - 1 : null,
+    })),
   };
 }
 

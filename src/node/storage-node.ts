@@ -4,8 +4,7 @@
  */
 import { RcopyError } from '../base/errors.ts';
 import { NAME_PATTERN } from '../base/limits.ts';
-import { FrameChannel } from '../link/channel.ts';
-import { decodeHello } from '../link/messages.ts';
+import type { FrameChannel } from '../link/channel.ts';
 import type { Hello } from '../link/messages.ts';
 import { checkSecondary } from '../link/admission.ts';
 import { Secondary } from '../link/secondary.ts';
@@ -16,7 +15,7 @@ import type { OpenOptions } from '../imageset/open-set.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
-import type { PairEntry } from '../format/set-file.ts';
+import type { PairEntry, SetFile } from '../format/set-file.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type {
@@ -55,7 +54,10 @@ import { MigrationControl } from './migration-control.ts';
 import { retire } from './migration-source.ts';
 import { checkPair, createPair, deletePair, joinPair, leavePair } from './pairing.ts';
 import { Peer } from './peers.ts';
+import { Links } from './links.ts';
+import type { LinkUsage } from './links.ts';
 import { Replication } from './replication.ts';
+import type { KeepOptions } from './replication.ts';
 import { replicate } from './replicate.ts';
 import type {
   ExportRequest,
@@ -69,8 +71,10 @@ import type {
   WaitRequest,
   WriteRequest,
 } from './requests.ts';
+import type { SetService } from './set-service.ts';
 import { movePeer, noteSplit, resyncPair, splitPair } from './split.ts';
 import { statusOf } from './status.ts';
+import type { Served } from './status.ts';
 import {
   alreadyTookOver,
   checkTakeover,
@@ -89,19 +93,25 @@ export interface NodeOptions extends OpenOptions {
   readonly address: string;
   /** A secondary applies at once instead of waiting for a quiet moment. */
   readonly eager: boolean;
+  /** One beat of links over a network, in milliseconds; undefined where all is in one process. */
+  readonly beatMs?: number | undefined;
 }
 
-export class StorageNode {
+export class StorageNode implements SetService {
   readonly set: ImageSet;
   readonly address: string;
   readonly replication: Replication;
+  /** What the daemon around it knows, for status. */
+  served: Served | undefined;
   private readonly options: NodeOptions;
   private readonly bootId: string;
   private readonly migrations: MigrationControl;
   private readonly asSource: MigrationAnswers;
   private readonly peers = new Map<string, Peer>();
-  private readonly channels = new Set<FrameChannel>();
+  private readonly links: Links;
   private secondary: Secondary | undefined;
+  /** It is a daemon that has this set. */
+  private serving = false;
   /** The pair is being left: no sender is taken any more. */
   private leaves = false;
 
@@ -110,9 +120,15 @@ export class StorageNode {
     this.options = options;
     this.address = options.address;
     this.bootId = Buffer.from(set.environment.random.bytes(16)).toString('hex');
+    this.links = new Links({
+      clock: set.environment.clock,
+      connector: options.connector,
+      beatMs: options.beatMs,
+      greet: (channel, hello) => this.greet(channel, hello),
+    });
     this.replication = new Replication({
       set,
-      connector: options.connector,
+      links: this.links,
       address: options.address,
       bootId: this.bootId,
     });
@@ -136,9 +152,13 @@ export class StorageNode {
     return node;
   }
 
+  async identity(): Promise<SetFile> {
+    return this.set.file;
+  }
+
   status(): StatusAnswer {
-    const { set, address, replication, secondary } = this;
-    return statusOf({ set, path: address, replication, secondary });
+    const { set, replication, secondary, serving, served } = this;
+    return statusOf({ set, replication, secondary, serving, served });
   }
 
   write(request: WriteRequest): Promise<WriteAnswer> {
@@ -179,8 +199,10 @@ export class StorageNode {
     return waitFor(this.set, this.replication, request);
   }
 
-  createPair(request: PairRequest): Promise<PairAnswer> {
-    return createPair(this.set, this.address, this.peer(request.secondary));
+  async createPair(request: PairRequest): Promise<PairAnswer> {
+    const { secondary, ack } = request;
+    const to = { secondary: this.peer(secondary), ack };
+    return { ...(await createPair(this.set, this.address, to)), kept: this.serving };
   }
 
   /** Ends the pair; with `local` only here, for when the other end is gone for good. */
@@ -193,15 +215,17 @@ export class StorageNode {
 
   /** Pauses the pair; what changes meanwhile is kept in maps. */
   async splitPair(): Promise<PairAnswer> {
-    return splitPair(this.set, this.address, {
-      secondary: (pair) => this.peer(pair.peer.address),
-      stop: () => this.replication.stop(),
-    });
+    return this.replication.quietly(() =>
+      splitPair(this.set, this.address, {
+        secondary: (pair) => this.peer(pair.peer.address),
+        stop: () => this.replication.stop(),
+      }),
+    );
   }
 
   /** Lets a split or suspended pair go on. */
-  resyncPair(): Promise<PairAnswer> {
-    return resyncPair(this.set, this.address);
+  async resyncPair(): Promise<PairAnswer> {
+    return { ...(await resyncPair(this.set, this.address)), kept: this.serving };
   }
 
   /** Where the other end of the pair is now. */
@@ -214,17 +238,20 @@ export class StorageNode {
     const { set } = this;
     if (tookOver(set.file)) return alreadyTookOver(set, (address) => this.peer(address));
     checkTakeover(set, force);
-    await this.replication.stop();
-    if (force) return this.leaving(() => takeOverByForce(set));
-    const primary = this.peer(set.file.pair?.peer.address ?? '');
-    // Its last records come over the links that are there: they end when the seal has come.
-    const sealRecord = await obtainSeal(set, primary);
-    return this.leaving(() => takeOverPlanned(set, primary, sealRecord));
+    return this.replication.quietly(async () => {
+      await this.replication.stop();
+      if (force) return this.leaving(() => takeOverByForce(set));
+      const primary = this.peer(set.file.pair?.peer.address ?? '');
+      // Its last records come over the links that are there: they end when the seal has come.
+      const sealRecord = await obtainSeal(set, this.address, primary);
+      return this.leaving(() => takeOverPlanned(set, primary, sealRecord));
+    });
   }
 
   private endPair(local: boolean): Promise<PairAnswer> {
     const secondary = local ? undefined : (pair: PairEntry) => this.peer(pair.peer.address);
-    return deletePair(this.set, this.address, { secondary, stop: () => this.replication.stop() });
+    const stop = () => this.replication.stop();
+    return this.replication.quietly(() => deletePair(this.set, this.address, { secondary, stop }));
   }
 
   /** Sends what the secondary lacks, and resolves when it is restored there. */
@@ -233,7 +260,7 @@ export class StorageNode {
   }
 
   /** Throws when this set and a secondary that is not made yet could not become a pair. */
-  checkPairWith(secondary: PartyFacts): void {
+  async checkPairWith(secondary: PartyFacts): Promise<void> {
     checkPair(this.set, secondary);
   }
 
@@ -267,24 +294,36 @@ export class StorageNode {
     return verifySet(this.set);
   }
 
-  /** Compares all contents with another set that stands at the same number. */
+  /** Compares all contents with another set, each range as of one number; see compare.ts. */
   verifyAgainst(other: string): Promise<CompareAnswer> {
-    return compareSets(this.set, this.peer(other));
+    const isFollowed = this.replication.isUp;
+    return compareSets({ set: this.set, other: this.peer(other), isFollowed });
+  }
+
+  /** Names of the sets whose records or ranges this secondary takes now. */
+  get senders(): readonly string[] {
+    return [...(this.secondary?.sessions ?? [])].map(({ peerName }) => peerName);
   }
 
   /** Takes a link that another set dialled. */
   acceptLink(stream: ByteStream): void {
-    for (const known of this.channels) if (known.hasEnded) this.channels.delete(known);
-    const channel = new FrameChannel(stream);
-    this.channels.add(channel);
-    channel.listen({
-      frame: (frame) => {
-        if (frame.type !== 'hello')
-          throw new RcopyError('E_PROTOCOL', 'the link began without hello');
-        this.greet(channel, decodeHello(frame.body));
-      },
-      ended: () => this.channels.delete(channel),
-    });
+    this.links.accept(stream);
+  }
+
+  /** What other sets hold here, and how much they may (R9). */
+  linkUsage(): LinkUsage {
+    return this.links.usage;
+  }
+
+  /**
+   * What a daemon does from its start on: keeps the link to the secondary, or waits for senders,
+   * and goes on with a migration that this set is the target of. Ended by `disconnect` or `close`.
+   */
+  startServing(options: KeepOptions = {}): void {
+    if (this.serving) return;
+    this.serving = true;
+    this.replication.keep(options);
+    this.migrations.keepGoing(options);
   }
 
   /** Ends all links, applies everything, closes the set. Errors as of `ImageSet.close`. */
@@ -295,16 +334,22 @@ export class StorageNode {
 
   /** Ends all links, dialled and taken; the set stays open. */
   async disconnect(): Promise<void> {
+    // A host that waits for the secondary must not take the end of that for an answer.
+    if (this.serving) this.set.remoteAck.stop(this.set.stoppedError());
+    this.migrations.stopGoing();
+    await this.replication.unkeep();
     await this.replication.stop();
     await this.secondary?.stop();
     this.asSource.close();
-    for (const channel of this.channels) channel.close();
+    this.links.close();
     for (const peer of this.peers.values()) await peer.close();
+    await this.migrations.atRest();
   }
 
   private greet(channel: FrameChannel, hello: Hello): void {
     if (hello.purpose === 'service') {
-      serveRequests(this.set, channel, (name, value) => this.answer(name, value));
+      const { gate } = this.links;
+      serveRequests(this.set, channel, { handle: (name, value) => this.answer(name, value), gate });
       return;
     }
     checkSecondary(this.set);
@@ -374,7 +419,7 @@ export class StorageNode {
   private peer(address: string): Peer {
     const known = this.peers.get(address);
     if (known) return known;
-    const peer = new Peer(address, this.options.connector, () => this.hello());
+    const peer = new Peer(address, this.links, () => this.hello());
     this.peers.set(address, peer);
     return peer;
   }

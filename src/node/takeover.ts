@@ -53,8 +53,8 @@ export function checkTakeover(set: ImageSet, force: boolean): void {
  * The seal that names this set: it is here already, or the old primary makes it, after it has sent
  * everything. Throws `E_UNREACHABLE` when that cannot be asked.
  */
-export async function obtainSeal(set: ImageSet, primary: Peer): Promise<string> {
-  return ownSeal(set) ?? (await askForSeal(set, primary)).sealRecord;
+export async function obtainSeal(set: ImageSet, address: string, primary: Peer): Promise<string> {
+  return ownSeal(set) ?? (await askForSeal(set, address, primary)).sealRecord;
 }
 
 /** The secondary's part of a planned takeover. The links to it have ended. */
@@ -89,12 +89,12 @@ export async function takeOverPlanned(
   return answer(set, { forced: false, sequence: sequence - 1, from: set.file.pair?.peer });
 }
 
-async function askForSeal(set: ImageSet, primary: Peer): Promise<TakeoverSeal> {
+async function askForSeal(set: ImageSet, address: string, primary: Peer): Promise<TakeoverSeal> {
   const { setId, name } = set.file;
   const call: TakeoverCall = {
     id: idFromBytes<'migration'>(set.environment.random.bytes(16)),
     pairId: pairOf(set).id,
-    successor: { setId, name, address: set.folder },
+    successor: { setId, name, address },
   };
   try {
     return await primary.call<TakeoverSeal>('takeover.seal', call);

@@ -4,7 +4,7 @@ import type { ImageSet } from '../imageset/image-set.ts';
 import type { WaitAnswer } from './answers.ts';
 import { notPaired } from './replication.ts';
 import type { Replication } from './replication.ts';
-import type { WaitRequest } from './requests.ts';
+import type { Patience, WaitRequest } from './requests.ts';
 
 /**
  * Resolves when the secondary has restored what is asked for. On the secondary itself that is its
@@ -20,9 +20,9 @@ export async function waitFor(
   const sequence = wanted(set, request);
   const letGo = role === 'primary' ? replication.want() : undefined;
   try {
-    await withTimeout(set, request.timeoutMs, `number ${sequence} restored`, () => {
+    await withTimeout(set, request, `number ${sequence} restored`, () => {
       if (restoredIn(set) >= sequence) return true;
-      if (replication.failure) throw replication.failure;
+      if (replication.trouble) throw replication.trouble;
       return false;
     });
   } finally {
@@ -31,11 +31,14 @@ export async function waitFor(
   return { sequence, restoredSequence: restoredIn(set) };
 }
 
-/** Up to where there is a usable second copy, as far as this set knows. */
+/** Up to where there is a usable second copy, as far as this set knows; there may be none. */
 function restoredIn({ file, usable, applied, secondary }: ImageSet): number {
-  if (file.role === 'secondary') return usable ? applied.sequence : 0;
-  return file.pair?.state === 'copying' ? 0 : (secondary?.restored.sequence ?? 0);
+  if (file.role === 'secondary') return usable ? applied.sequence : NO_COPY;
+  if (file.pair?.state === 'copying') return NO_COPY;
+  return secondary?.restored.sequence ?? NO_COPY;
 }
+/** Less than any number, also than that of a set that was never written. */
+const NO_COPY = -1;
 
 function wanted(set: ImageSet, { until }: WaitRequest): number {
   switch (until.kind) {
@@ -86,14 +89,19 @@ export function timedOut(what: string, timeoutMs: number): RcopyError {
 /** A hundred years: a wait without a limit still keeps its process alive. */
 const FOREVER_MS = 100 * 365 * 24 * 3600 * 1000;
 
-/** `set.until` with a limit. Rejects with `E_TIMEOUT`, naming what did not come. */
+/**
+ * `set.until` with a limit. Rejects with `E_TIMEOUT`, naming what did not come, or with `E_STOPPED`
+ * when nobody waits for it any more.
+ */
 export async function withTimeout(
   set: ImageSet,
-  timeoutMs: number | undefined,
+  { timeoutMs, signal }: Patience,
   what: string,
   condition: () => boolean,
 ): Promise<void> {
   let late = false;
+  const gone = () => set.changed();
+  signal?.addEventListener('abort', gone);
   const timer = set.environment.clock.alarm(timeoutMs ?? FOREVER_MS, () => {
     late = true;
     set.changed();
@@ -102,9 +110,11 @@ export async function withTimeout(
     await set.until(() => {
       if (condition()) return true;
       if (late) throw timedOut(what, timeoutMs ?? FOREVER_MS);
+      if (signal?.aborted) throw new RcopyError('E_STOPPED', `${what}: nobody waits for it now`);
       return false;
     });
   } finally {
     timer.cancel();
+    signal?.removeEventListener('abort', gone);
   }
 }

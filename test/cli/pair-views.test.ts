@@ -22,8 +22,14 @@ const replicated: ReplicateAnswer = {
   seconds: 0.25,
 };
 
-const paired = { id: 'p', primary: '/sets/a', secondary: '/sets/b', state: 'paired' };
-const copying = { ...paired, state: 'copying' };
+const paired = {
+  id: 'p',
+  primary: '/sets/a',
+  secondary: '/sets/b',
+  state: 'paired',
+  ack: 'local',
+} as const;
+const copying = { ...paired, state: 'copying' } as const;
 
 describe('pairs', () => {
   test('create: what was copied, or how to copy', () => {
@@ -31,6 +37,11 @@ describe('pairs', () => {
     expect(pairView({ changed: true, pair: copying }, names, plainPaint)).toEqual([
       '✓ ./a is paired with ./b',
       '  next: rcopy replicate ./a',
+    ]);
+    expect(pairView({ changed: true, pair: copying, kept: true }, names, plainPaint)).toEqual([
+      '✓ ./a is paired with ./b',
+      '  the daemon copies by itself',
+      '  next: rcopy wait ./a --synced',
     ]);
     expect(pairView({ changed: false, pair: copying, replicated }, names, plainPaint)).toEqual([
       '✓ ./a is paired already with ./b',

@@ -44,7 +44,7 @@ export class Model {
   async zero(set: string, volume: string, offset: number, length: number): Promise<void> {
     const site = new Site(nodeEnvironment, { lockWaitMs: 10_000 });
     try {
-      const node = await site.open(set);
+      const node = await site.openHere(set);
       const device = node.set.volumes[[...this.volumes.keys()].indexOf(volume)];
       if (!device) throw new Error(`no volume ${volume}`);
       const request = { kind: 'zeroes', offset, length, fua: true, mayFree: true } as const;

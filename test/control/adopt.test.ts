@@ -58,7 +58,7 @@ class Folders {
 
   write(folder: string, id: number, count = 1): Promise<void> {
     return this.run(async (site) => {
-      const node = await site.open(folder);
+      const node = await site.openHere(folder);
       for (let at = 0; at < count; at += 1) {
         const data = [pattern(id + at, 3000)];
         await node.write({ volume: 'alpha', offset: at * 2000, data, sync: true });
@@ -67,13 +67,13 @@ class Folders {
   }
 
   replicate(folder: string) {
-    return this.run(async (site) => (await site.open(folder)).replicate(REPLICATE));
+    return this.run(async (site) => (await site.openHere(folder)).replicate(REPLICATE));
   }
 
   /** What a set holds, and at which number it stands. */
   look(folder: string): Promise<{ contents: Buffer[]; newest: number }> {
     return this.run(async (site) => {
-      const { set } = await site.open(folder);
+      const { set } = await site.openHere(folder);
       return { contents: peekAll(set), newest: set.newest };
     });
   }
@@ -82,7 +82,7 @@ class Folders {
     await this.create(A);
     await this.write(A, 1);
     await this.create(C);
-    await this.run(async (site) => (await site.open(A)).createPair({ secondary: C }));
+    await this.run(async (site) => (await site.openHere(A)).createPair({ secondary: C }));
     await this.replicate(A);
     return this;
   }
@@ -107,13 +107,13 @@ async function inSite<T>(site: Site, work: (site: Site) => Promise<T>): Promise<
 }
 
 const replicate = (folder: string) => async (site: Site) =>
-  (await site.open(folder)).replicate(REPLICATE);
+  (await site.openHere(folder)).replicate(REPLICATE);
 
 describe('[R5] a copy of the primary that is used beside it', () => {
   test('is refused until it is adopted', async () => {
     const folders = await new Folders().paired();
     folders.disk.copyFolder(A, COPY);
-    const error = await folders.refusal((site) => site.open(COPY));
+    const error = await folders.refusal((site) => site.openHere(COPY));
     expect(error.code).toBe('E_COPIED');
     await folders.adopt(COPY);
     await folders.write(COPY, 5);
@@ -152,7 +152,7 @@ describe('[R5] a copy of the primary that is used beside it', () => {
     const folders = await new Folders().paired();
     folders.disk.copyFolder(A, COPY);
     await folders.create(B);
-    await folders.run(async (site) => (await site.open(B)).migrate(MIGRATE));
+    await folders.run(async (site) => (await site.openHere(B)).migrate(MIGRATE));
     await folders.adopt(COPY);
     await folders.write(COPY, 40);
     const before = await folders.look(C);
@@ -183,7 +183,7 @@ describe('[R5] a copy of the secondary in its place', () => {
     folders.disk.rename(C, COPY, 'TEST:RENAME');
     folders.disk.rename(`${C}-aside`, C, 'TEST:RENAME');
     await folders.run(async (site) => {
-      const node: StorageNode = await site.open(A);
+      const node: StorageNode = await site.openHere(A);
       await node.replicate(REPLICATE);
     });
     const { contents } = await folders.look(A);
@@ -195,7 +195,7 @@ describe('[R5] a copy of the secondary in its place', () => {
     folders.disk.copyFolder(A, COPY);
     await folders.adopt(COPY);
     // The copy of the primary ends the pair; the original does not know.
-    await folders.run(async (site) => (await site.open(COPY)).deletePair());
+    await folders.run(async (site) => (await site.openHere(COPY)).deletePair());
     await folders.write(C, 70);
     const before = await folders.look(C);
     await folders.write(A, 20);

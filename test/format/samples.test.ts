@@ -98,7 +98,7 @@ const OPENINGS: Readonly<Record<string, object>> = {
 test('osaka and kyoto open, are sound and hold the same', async () => {
   const world = await frozenWorld();
   await world.command(async (site) => {
-    const osaka = await site.open('/osaka');
+    const osaka = await site.openHere('/osaka');
     expect(await osaka.verify()).toMatchObject({ ok: true, recordsChecked: 2 });
     expect(await osaka.verifyAgainst('/kyoto')).toMatchObject({ equal: true, differences: [] });
     expect((await osaka.set.contents.read(0, 0, 15)).toString('latin1')).toBe(

@@ -9,22 +9,21 @@ async function secondsOfMigration(maxRate: number | undefined): Promise<number> 
   const world = new StoryWorld({ kind: 'none' }, 1);
   const volumes = [{ name: 'db', sizeBytes: 2 * DATA_BYTES }];
   const request = { folder: '/a', volumes, journalBytes: 256 * MIB, ifMissing: false };
-  const how = { create: true, overwrite: false };
   await world.command((site) => site.create(request));
   await world.command(async (site) => {
     const data = [Buffer.alloc(DATA_BYTES, 'x')];
-    await (await site.open('/a')).write({ volume: 'db', offset: 0, data, sync: true });
-    await site.prepareTarget('/c', '/a', how);
-    await (await site.open('/a')).createPair({ secondary: '/c' });
+    await (await site.openHere('/a')).write({ volume: 'db', offset: 0, data, sync: true });
+    await site.makeLike('/c', '/a');
+    await (await site.openHere('/a')).createPair({ secondary: '/c' });
   });
   await world.command(async (site) =>
-    (await site.open('/a')).replicate({ timeoutMs: undefined, maxRate: undefined }),
+    (await site.openHere('/a')).replicate({ timeoutMs: undefined, maxRate: undefined }),
   );
   const startMs = world.clock.monotonicMs();
   const answer = await world.command(async (site) => {
-    await site.prepareTarget('/b', '/a', how);
+    await site.makeLike('/b', '/a');
     const move = { mode: 'drain', copy: 'post', maxRate, detach: false } as const;
-    return (await site.open('/b')).migrate({ from: '/a', ...move });
+    return (await site.openHere('/b')).migrate({ from: '/a', ...move });
   });
   expect(answer).toMatchObject({ state: 'done', copiedBytes: DATA_BYTES });
   return (world.clock.monotonicMs() - startMs) / 1000;

@@ -304,7 +304,7 @@ describe('three moves in a row', () => {
       await move(A, B);
       const { setId } = a.set.file;
       await sites.close(A);
-      await sites.drive(remakeSetFolder(sites.environment(A), A, 0));
+      await sites.drive(remakeSetFolder(sites.environment(A), A, { lockWaitMs: 0 }));
       const answer = await move(B, A);
       expect(answer.epoch).toBe(3);
       const again = await sites.open(A);

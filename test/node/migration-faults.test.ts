@@ -221,7 +221,7 @@ describe('commands beside a migration', () => {
         (end) => (ended = end),
         () => undefined,
       );
-      await sites.clock.run(() => b.replication.isUp);
+      await sites.clock.run(() => b.set.file.migration?.state === 'copying');
       await sites.clock.pass(1200);
       const refused = await sites.refusal(what === 'split' ? b.splitPair() : b.deletePair());
       expect(refused.code).toBe('E_STATE');

@@ -96,12 +96,9 @@ class KillStory {
         journalBytes: JOURNAL_BYTES_MIN,
         ifMissing: false,
       });
-      const source = await site.open(this.at('tokyo'));
-      await source.importImage({ volume: undefined, file: this.at('image') });
-      await site.prepareTarget(this.at('kyoto'), this.at('tokyo'), {
-        create: true,
-        overwrite: false,
-      });
+      const source = await site.openHere(this.at('tokyo'));
+      await site.importImage(this.at('tokyo'), { volume: undefined, file: this.at('image') });
+      await site.makeLike(this.at('kyoto'), this.at('tokyo'));
       await source.createPair({ secondary: this.at('kyoto') });
       await source.replicate({ timeoutMs: 60_000, maxRate: undefined });
     });
@@ -139,7 +136,7 @@ class KillStory {
   async stateAfterKill(): Promise<string> {
     return this.site(async (site) => {
       try {
-        const target = await site.open(this.at('osaka'));
+        const target = await site.openHere(this.at('osaka'));
         return target.migrationStatus().migration?.state ?? 'none';
       } catch (error) {
         if (isRcopyError(error, 'E_NOT_FOUND')) return 'not made';
@@ -162,11 +159,8 @@ class KillStory {
   /** Resumes, writes to B, replicates, and compares B and C with the model. */
   async finish(): Promise<void> {
     await this.site(async (site) => {
-      await site.prepareTarget(this.at('osaka'), this.at('tokyo'), {
-        create: true,
-        overwrite: false,
-      });
-      const target = await site.open(this.at('osaka'));
+      await site.makeLike(this.at('osaka'), this.at('tokyo'));
+      const target = await site.openHere(this.at('osaka'));
       const known = target.migrationStatus().migration;
       if (known) await target.resumeMigration({ maxRate: undefined });
       else {
@@ -176,7 +170,7 @@ class KillStory {
     });
     await this.write('osaka', 10);
     await this.site(async (site) => {
-      const target = await site.open(this.at('osaka'));
+      const target = await site.openHere(this.at('osaka'));
       const answer = await target.replicate({ timeoutMs: 60_000, maxRate: undefined });
       if (answer.copies !== 0) throw new Error('[R6] a second full copy was sent');
       const { equal } = await target.verifyAgainst(this.at('kyoto'));
@@ -187,7 +181,7 @@ class KillStory {
   }
 
   private async compare(site: Site, name: string): Promise<void> {
-    const node = await site.open(this.at(name));
+    const node = await site.openHere(this.at(name));
     const parts: Buffer[] = [];
     for await (const part of node.read({ volume: undefined, offset: 0, length: VOLUME_BYTES })) {
       parts.push(part);
@@ -198,7 +192,7 @@ class KillStory {
   /** Flushed writes of odd sizes: nothing of them may be lost. */
   private async write(name: string, count: number): Promise<void> {
     await this.site(async (site) => {
-      const node = await site.open(this.at(name));
+      const node = await site.openHere(this.at(name));
       for (let left = count; left > 0; left -= 1) {
         const length = 1 + this.random.below(10_000);
         const offset = this.random.below(VOLUME_BYTES - length);

@@ -40,7 +40,7 @@ async function paired(teller: Teller): Promise<void> {
   await teller.create(A);
   await teller.write(4);
   await teller.create(C);
-  await teller.command(async (site) => (await site.open(A)).createPair({ secondary: C }));
+  await teller.command(async (site) => (await site.openHere(A)).createPair({ secondary: C }));
   await teller.replicate();
   await teller.write(5);
   await teller.replicate();
@@ -78,13 +78,13 @@ async function abortingBefore(teller: Teller): Promise<void> {
     const migrating = teller.migrateOnce(site, how, true, COPY_RATE).catch(expectAborted);
     const aborting = async () => {
       await teller.clock.sleep(COPY_MS);
-      await (await site.open(B)).abortMigration();
+      await (await site.openHere(B)).abortMigration();
     };
     for (const ended of await Promise.allSettled([migrating, aborting()])) {
       if (ended.status === 'rejected') throw ended.reason;
     }
     // What was asked again after a fault may have come behind the switch.
-    cameLate = (await site.open(B)).set.file.role === 'retired';
+    cameLate = (await site.openHere(B)).set.file.role === 'retired';
   });
   await teller.write(4);
   await teller.replicate();
@@ -112,7 +112,7 @@ async function abortingBehind(teller: Teller, how: How): Promise<void> {
   await teller.write(3);
   await teller.create(B);
   await teller.migrate(how, true);
-  await teller.command(async (site) => (await site.open(B)).abortMigration());
+  await teller.command(async (site) => (await site.openHere(B)).abortMigration());
   teller.primary = A;
   await teller.refuses(B);
   await teller.write(4);
@@ -126,10 +126,10 @@ async function abortingBehind(teller: Teller, how: How): Promise<void> {
 async function resync(teller: Teller): Promise<void> {
   await paired(teller);
   await teller.write(3);
-  await teller.command(async (site) => (await site.open(A)).splitPair());
+  await teller.command(async (site) => (await site.openHere(A)).splitPair());
   // So much that the journal lets go what the secondary lacks.
   for (let times = 0; times < 5; times += 1) await teller.write(6, 1);
-  await teller.command(async (site) => (await site.open(A)).resyncPair());
+  await teller.command(async (site) => (await site.openHere(A)).resyncPair());
   await teller.busy(6, (site) => teller.replicateOnce(site));
   await teller.write(2);
   await teller.replicate();
@@ -141,7 +141,7 @@ async function takingOver(teller: Teller, force: boolean): Promise<void> {
   await paired(teller);
   await teller.write(3);
   const { sequence } = await teller.command(async (site) =>
-    (await site.open(C)).takeOver({ force }),
+    (await site.openHere(C)).takeOver({ force }),
   );
   if (!force && sequence !== teller.model.newest) {
     throw new Error(`[R2] taken over at ${sequence} of ${teller.model.newest}`);

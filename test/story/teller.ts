@@ -93,7 +93,7 @@ export class Teller {
   }
 
   private async writeAll(site: Site, requests: readonly ModelRequest[]): Promise<void> {
-    const node = await site.open(this.primary);
+    const node = await site.openHere(this.primary);
     await ensureEpoch(node.set);
     for (const request of requests) {
       await this.submit(node, request);
@@ -128,7 +128,7 @@ export class Teller {
 
   /** After a restart the primary says how much of what was given it has: a prefix (R2). */
   private async learnWhatSurvived(site: Site): Promise<void> {
-    const node = await site.open(this.primary);
+    const node = await site.openHere(this.primary);
     this.model.cutBehind(node.set.newest);
     await compare(node, this.model.at(node.set.newest), '[R2]');
   }
@@ -142,7 +142,7 @@ export class Teller {
   }
 
   async replicateOnce(site: Site) {
-    const node = await site.open(this.primary);
+    const node = await site.openHere(this.primary);
     const before = node.replication.counts.copiesBegun;
     try {
       return await node.replicate({ timeoutMs: 60_000, maxRate: undefined });
@@ -165,13 +165,13 @@ export class Teller {
   /** Hosts are refused by a set that is sealed, also after it was opened anew. */
   async refuses(folder: string): Promise<void> {
     await this.world.command(async (site) => {
-      const refused = (await site.open(folder)).set.refusal('write');
+      const refused = (await site.openHere(folder)).set.refusal('write');
       if (refused?.code !== 'E_SEALED') throw new Error('[R4] a sealed set refuses hosts');
     });
   }
 
   async migrateOnce(site: Site, how: How, detach: boolean, maxRate?: number) {
-    const target = await site.open(B);
+    const target = await site.openHere(B);
     return target.migrate({ from: A, ...how, maxRate, detach });
   }
 
@@ -182,7 +182,7 @@ export class Teller {
   async busy(count: number, work: (site: Site) => Promise<unknown>): Promise<void> {
     const requests = Array.from({ length: count }, (_, index) => this.makeRequest(index));
     const write = async (site: Site) => {
-      const node = await site.open(this.primary);
+      const node = await site.openHere(this.primary);
       await ensureEpoch(node.set);
       for (const request of requests) {
         await this.submit(node, request);
@@ -207,7 +207,11 @@ export class Teller {
 
   async readAll(folder: string): Promise<void> {
     await this.world.command(async (site) => {
-      await compare(await site.open(folder), this.model.at(this.model.newest), '[R1] hosts read');
+      await compare(
+        await site.openHere(folder),
+        this.model.at(this.model.newest),
+        '[R1] hosts read',
+      );
     });
   }
 
@@ -215,7 +219,7 @@ export class Teller {
   async checkSecondary(): Promise<void> {
     await this.world.command(async (site) => {
       if (!this.exists(C) || this.primary === C) return;
-      const node = await site.open(C);
+      const node = await site.openHere(C);
       if (!node.set.usable) return;
       const { sequence } = node.set.feed.position;
       if (sequence > this.model.newest)
@@ -232,7 +236,7 @@ export class Teller {
   async prove(secondary: typeof C | 'none' = C): Promise<void> {
     const alone = secondary === 'none';
     await this.world.command(async (site) => {
-      const node = await site.open(this.primary);
+      const node = await site.openHere(this.primary);
       const compared = alone ? undefined : await node.verifyAgainst(secondary);
       if (compared && !compared.equal) throw new Error(`they differ: ${JSON.stringify(compared)}`);
       const verified = await node.verify();

@@ -36,7 +36,7 @@ export async function makeSamples(): Promise<StoryWorld> {
   await write(world, '/tokyo', 0, 'the first words');
   await write(world, '/tokyo', 4090, 'over the border of two blocks');
   await world.command(async (site) => {
-    const source = await site.open('/tokyo');
+    const source = await site.openHere('/tokyo');
     await source.createPair({ secondary: '/kyoto' });
     await source.replicate({ timeoutMs: undefined, maxRate: undefined });
     await source.mark('noon');
@@ -47,12 +47,12 @@ export async function makeSamples(): Promise<StoryWorld> {
   });
   await world.command(async (site) => {
     const how = { mode: 'drain', copy: 'post', maxRate: undefined, detach: false } as const;
-    return (await site.open('/osaka')).migrate({ from: '/tokyo', ...how });
+    return (await site.openHere('/osaka')).migrate({ from: '/tokyo', ...how });
   });
   await write(world, '/osaka', 8192, 'at the new place');
   await world.command(async (site) => {
     const request = { timeoutMs: undefined, maxRate: undefined };
-    return (await site.open('/osaka')).replicate(request);
+    return (await site.openHere('/osaka')).replicate(request);
   });
   return world;
 }
@@ -60,7 +60,7 @@ export async function makeSamples(): Promise<StoryWorld> {
 async function write(world: StoryWorld, set: string, offset: number, text: string): Promise<void> {
   await world.command(async (site) => {
     const data = [Buffer.from(text)];
-    return (await site.open(set)).write({ volume: undefined, offset, data, sync: true });
+    return (await site.openHere(set)).write({ volume: undefined, offset, data, sync: true });
   });
 }
 

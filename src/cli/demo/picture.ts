@@ -3,7 +3,7 @@
  * that every moment of it can be looked at in a test.
  */
 import type { Paint } from '../paint.ts';
-import { formatCount, formatSize } from '../sizes.ts';
+import { formatCount, formatSize } from '../../base/sizes.ts';
 
 /** Columns and lines that the picture takes. */
 export const PICTURE_COLUMNS = 76;

@@ -7,7 +7,7 @@ import type {
   ReplicateAnswer,
   VerifyAnswer,
 } from '../../node/answers.ts';
-import { counted, formatCount, formatSize } from '../sizes.ts';
+import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoMark, Proof } from './answer.ts';
 import type { ProgramEnd } from './programs.ts';
 import type { WitnessComparison, WitnessReport } from './witness.ts';

@@ -17,8 +17,8 @@ import type {
 } from '../../node/answers.ts';
 import type { StorageNode } from '../../node/storage-node.ts';
 import type { Environment } from '../../sys/environment.ts';
-import { formatDuration } from '../durations.ts';
-import { counted, formatCount, formatSize } from '../sizes.ts';
+import { formatDuration } from '../../base/durations.ts';
+import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoAnswer, DemoMark } from './answer.ts';
 import { Follow } from './follow.ts';
 import { DemoHost } from './host.ts';
@@ -150,9 +150,9 @@ class Story {
     await site.create({ folder, volumes, journalBytes: JOURNAL_BYTES, ifMissing: false });
     for (const { name, sizeBytes } of volumes) await witness.tell(`volume ${name} ${sizeBytes}`);
 
-    const tokyo = await site.open(folder);
+    const tokyo = await site.openHere(folder);
     this.cast.a = tokyo;
-    const imported = await tokyo.importImage({ volume: 'db', file: images.first });
+    const imported = await site.importImage(folder, { volume: 'db', file: images.first });
     const { firstSequence, lastSequence, dataBytes } = imported;
     await witness.tell(`image tokyo ${firstSequence} ${lastSequence} db ${images.first}`);
     const data = formatSize(dataBytes);
@@ -162,9 +162,9 @@ class Story {
 
   private async makePair(): Promise<void> {
     const { site, stage } = this.options;
-    await site.prepareTarget(this.folders.c, this.folders.a, { create: true, overwrite: false });
+    await site.makeLike(this.folders.c, this.folders.a);
     await this.node('a').createPair({ secondary: this.folders.c });
-    this.cast.c = await site.open(this.folders.c);
+    this.cast.c = await site.openHere(this.folders.c);
     stage.tell('kyoto is C: the secondary of the pair, empty as yet');
   }
 
@@ -197,8 +197,8 @@ class Story {
     this.cast.aSends = false;
     stage.now('the link to kyoto rests for a moment: tokyo will owe it something');
     await this.untilShare(MOVE_BEGINS_AT);
-    await site.prepareTarget(b, a, { create: true, overwrite: false });
-    const osaka = await site.open(b);
+    await site.makeLike(b, a);
+    const osaka = await site.openHere(b);
     this.cast.b = osaka;
     host.next = osaka;
 

@@ -1,9 +1,9 @@
 /** The end of the demo: what happened, in a few numbers, and the proof. */
 import { join } from 'node:path';
 import { columns, indented } from '../columns.ts';
-import { formatDuration } from '../durations.ts';
+import { formatDuration } from '../../base/durations.ts';
 import type { Paint } from '../paint.ts';
-import { counted, formatCount, formatSize } from '../sizes.ts';
+import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoAnswer, Proof } from './answer.ts';
 
 export function demoView(answer: DemoAnswer, paint: Paint): string[] {

@@ -1,6 +1,6 @@
 /** What the demo says of the ways to migrate. */
 import type { MigrationCopy, MigrationMode } from '../../node/answers.ts';
-import { counted, formatSize } from '../sizes.ts';
+import { counted, formatSize } from '../../base/sizes.ts';
 
 /** How the secondary got the numbers that the old primary had not sent. */
 export function owedText(mode: MigrationMode, numbers: number): string {

@@ -9,7 +9,7 @@ import {
   parseCount,
   parseRate,
   parseSize,
-} from '../../src/cli/sizes.ts';
+} from '../../src/base/sizes.ts';
 
 describe('a size', () => {
   test.each([

@@ -1,5 +1,5 @@
 /** Spans of time as people type and read them. */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError } from './errors.ts';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;

@@ -1,6 +1,6 @@
 /** Sizes and offsets as people type and read them. Suffixes are binary: 1K is 1024 bytes. */
-import { RcopyError } from '../base/errors.ts';
-import { GIB, KIB, MIB, TIB } from '../base/limits.ts';
+import { RcopyError } from './errors.ts';
+import { GIB, KIB, MIB, TIB } from './limits.ts';
 
 const UNITS: ReadonlyMap<string, number> = new Map([
   ['', 1],

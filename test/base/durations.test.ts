@@ -1,7 +1,7 @@
 // Spans of time as people type them, and as they are shown.
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { formatAge, formatDuration, parseDuration } from '../../src/cli/durations.ts';
+import { formatAge, formatDuration, parseDuration } from '../../src/base/durations.ts';
 
 describe('a time', () => {
   test.each([

@@ -1,0 +1,100 @@
+/** Runs a daemon in this process: from the words of the command line to its orderly end. */
+import { isRcopyError } from '../base/errors.ts';
+import { makeLog } from '../daemon/log.ts';
+import { readSettings, settingsFrom } from '../daemon/settings.ts';
+import type { DaemonSettings, FileSettings, GivenSettings } from '../daemon/settings.ts';
+import { StorageDaemon } from '../daemon/storage-daemon.ts';
+import type { ReplicateAnswer } from '../node/answers.ts';
+import type { FileSystem } from '../sys/files.ts';
+import { nodeEnvironment } from '../sys/node-environment.ts';
+import { nodeNetwork } from '../sys/node-network.ts';
+import { StoppedBySignal } from './failure.ts';
+import { watchSignals } from './stop-signals.ts';
+
+/** What `rcopy daemon` was asked for. */
+export interface ServeRequest extends Omit<GivenSettings, 'log-level' | 'log-format'> {
+  readonly dir: string;
+  readonly lockWaitMs: number;
+  /** Send what the secondary lacks now, and return. */
+  readonly once: boolean;
+  /** Path of the TOML file; `rcopy.toml` in the folder where there is one, unless told. */
+  readonly config?: string | undefined;
+  readonly 'log-level'?: GivenSettings['log-level'];
+  readonly 'log-format'?: GivenSettings['log-format'];
+}
+
+/** A daemon that was asked to stop has done its work. */
+export interface ServedAnswer {
+  readonly stoppedBy: string;
+}
+
+const CONFIG_NAME = 'rcopy.toml';
+const CONFIG_BYTES_MAX = 64 * 1024;
+
+export async function serve(request: ServeRequest): Promise<ServedAnswer | ReplicateAnswer> {
+  const settings = settingsOf(request, nodeEnvironment.files);
+  const log = await makeLog(settings, process.stderr);
+  const signals = watchSignals(process);
+  try {
+    const starting = StorageDaemon.start({
+      environment: nodeEnvironment,
+      network: nodeNetwork,
+      folder: request.dir,
+      lockWaitMs: request.lockWaitMs,
+      settings,
+      log,
+      keepsLink: !request.once,
+    });
+    const daemon = await Promise.race([starting, signals.stopped]).catch(async (error: unknown) => {
+      if (error instanceof StoppedBySignal) await (await starting).stop();
+      throw error;
+    });
+    try {
+      if (!request.once) return await Promise.race([daemon.failed, signals.stopped]);
+      const limits = { timeoutMs: undefined, maxRate: settings.maxRate };
+      const sent = daemon.set.replicate(limits);
+      return await Promise.race([sent, daemon.failed, signals.stopped]);
+    } finally {
+      await daemon.stop();
+    }
+  } catch (error) {
+    if (error instanceof StoppedBySignal && !request.once) return { stoppedBy: error.signal };
+    if (isRcopyError(error)) log.error({ code: error.code, hint: error.hint }, error.message);
+    throw error;
+  } finally {
+    signals.release();
+  }
+}
+
+function settingsOf(request: ServeRequest, files: FileSystem): DaemonSettings {
+  const { config, dir, once: _once, lockWaitMs: _wait, ...rest } = request;
+  const path = config ?? `${dir}/${CONFIG_NAME}`;
+  const flags: GivenSettings = {
+    listen: rest.listen,
+    advertise: rest.advertise,
+    nbd: rest.nbd,
+    // A flag that is not given does not say no.
+    insecure: rest.insecure || undefined,
+    'max-rate': rest['max-rate'],
+    'ack-timeout': rest['ack-timeout'],
+    'room-wait': rest['room-wait'],
+    'log-level': rest['log-level'],
+    'log-format': rest['log-format'],
+  };
+  return settingsFrom(flags, fileSettings(files, path, config !== undefined));
+}
+
+function fileSettings(files: FileSystem, path: string, isNamed: boolean): FileSettings {
+  if (!isNamed && files.status(path, 'CONFIG:STATUS')?.kind !== 'file') return {};
+  return readSettings(textOf(files, path), path);
+}
+
+function textOf(files: FileSystem, path: string): string {
+  const file = files.open(path, 'read', 'CONFIG:OPEN');
+  try {
+    const bytes = Buffer.alloc(Math.min(file.size('CONFIG:SIZE'), CONFIG_BYTES_MAX));
+    return bytes.toString('utf8', 0, file.read(bytes, 0, 'CONFIG:READ'));
+  } finally {
+    file.close();
+  }
+}

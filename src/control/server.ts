@@ -1,0 +1,331 @@
+/**
+ * The control interface of a daemon: HTTP with JSON, and the Upgrade by which a connection becomes
+ * a link between image sets. fastify parses, routes and refuses; what is answered is the sets'.
+ *
+ * ```
+ *   POST /v1/sets/SET/CALL      a call of calls.ts; JSON, or lines with progress
+ *   POST /v1/sets/SET/write     ?offset=N&volume=NAME&length=N&sync=no, octets → JSON
+ *   GET  /v1/sets/SET/read      ?offset=N&length=N&volume=NAME → octets
+ *   POST /v1/sets/SET/import    ?size=N&volume=NAME, a sparse stream → JSON
+ *   GET  /v1/sets/SET/export    ?volume=NAME → a sparse stream
+ *   POST /v1/sets/SET/remake    gives the set a fresh life
+ *   GET  /v1/sets/SET/link      Upgrade: rcopy-link/1
+ * ```
+ *
+ * SET is `own`, the set that the daemon was started for, or the id of one that it has open.
+ */
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import { Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import fastify from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import * as z from 'zod/mini';
+import { RcopyError, messageOf } from '../base/errors.ts';
+import { CONTROL_BODY_BYTES_MAX, CONTROL_CONNECTIONS_MAX } from '../base/limits.ts';
+import type { SetService } from '../node/set-service.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { FileSystem } from '../sys/files.ts';
+import { streamOf } from '../sys/node-stream.ts';
+import { socketPath } from '../sys/socket-path.ts';
+import type { SocketPath } from '../sys/socket-path.ts';
+import type { ByteStream } from '../sys/stream.ts';
+import type { DaemonAddress } from './addresses.ts';
+import { answerInLines } from './answer-lines.ts';
+import { ANSWER_LINES, API, LINK_PROTOCOL, calls, isCallName } from './calls.ts';
+import { errorBody, errorStatus } from './http-errors.ts';
+import { problemOf } from './schema-problems.ts';
+import { SparseReader, encodeEnd, encodeFailed, encodePiece } from './sparse-stream.ts';
+
+/** The sets that a control interface speaks for. `set` is an id, or `own`. */
+export interface SetHouse {
+  /** Rejects with `E_NOT_FOUND` when no such set is open here. */
+  find(set: string): Promise<SetService>;
+  /** Takes a link that another set dialled. */
+  acceptLink(set: string, stream: ByteStream): Promise<void>;
+  /** Gives the set a fresh life and identity; what it holds is lost. */
+  remake(set: string): Promise<void>;
+}
+
+interface SetRoute {
+  readonly Params: { readonly set: string };
+  readonly Querystring: Record<string, string>;
+  readonly Body: unknown;
+}
+
+const whole = z.pipe(z.coerce.number(), z.number().check(z.int(), z.minimum(0)));
+const name = z.optional(z.string());
+const writeQuery = z.strictObject({
+  offset: whole,
+  volume: name,
+  length: z.optional(whole),
+  sync: z.optional(z.enum(['yes', 'no'])),
+});
+const readQuery = z.strictObject({ offset: whole, length: whole, volume: name });
+const importQuery = z.strictObject({ size: whole, volume: name });
+const exportQuery = z.strictObject({ volume: name });
+
+export class ControlServer {
+  private readonly house: SetHouse;
+  private readonly clock: Clock;
+  private readonly app: FastifyInstance;
+  private readonly servers = new Set<Server>();
+  private readonly sockets: SocketPath[] = [];
+
+  constructor(house: SetHouse, clock: Clock) {
+    this.house = house;
+    this.clock = clock;
+    this.app = fastify({
+      bodyLimit: CONTROL_BODY_BYTES_MAX,
+      exposeHeadRoutes: false,
+      routerOptions: { maxParamLength: 128 },
+    });
+    this.addRoutes();
+  }
+
+  /** Answers on a host and port; 0 takes a free one. Resolves with the port. */
+  async listen(where: DaemonAddress): Promise<number> {
+    const address = (await this.listenAt(where)).address();
+    return typeof address === 'object' && address ? address.port : 0;
+  }
+
+  /** Answers on a unix socket, for the processes of this user; what lies in its place goes. */
+  async listenOnSocket(path: string, files: FileSystem): Promise<void> {
+    files.remove(path, 'CONTROL:REMOVE');
+    const socket = socketPath(path);
+    this.sockets.push(socket);
+    await this.listenAt({ path: socket.path });
+  }
+
+  private async listenAt(where: DaemonAddress | { path: string }): Promise<Server> {
+    await this.app.ready();
+    const server = createServer({ requestTimeout: 0, headersTimeout: 10_000 }, (request, reply) =>
+      this.app.routing(request, reply),
+    );
+    server.maxConnections = CONTROL_CONNECTIONS_MAX;
+    // Whoever reads the body says when: see octetsOf.
+    server.on('checkContinue', (request, reply) => this.app.routing(request, reply));
+    server.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(cannotListen(where, error)));
+      server.listen(where, resolve);
+    });
+    this.servers.add(server);
+    return server;
+  }
+
+  /** Nothing new is taken; what is under way is cut, links excepted. */
+  async close(): Promise<void> {
+    for (const server of this.servers) {
+      const closed = new Promise((resolve) => {
+        server.close(resolve);
+      });
+      server.closeAllConnections();
+      await closed;
+    }
+    this.servers.clear();
+    for (const socket of this.sockets.splice(0)) socket.release();
+    await this.app.close();
+  }
+
+  private addRoutes(): void {
+    const { app } = this;
+    // A body of octets is read by its handler, at the pace of the set.
+    app.addContentTypeParser('application/octet-stream', (_, payload, done) => {
+      done(null, payload);
+    });
+    app.setErrorHandler((error, _, reply) => sendError(reply, asRefusal(error)));
+    app.setNotFoundHandler((request, reply) =>
+      sendError(reply, new RcopyError('E_NOT_FOUND', `${request.method} ${request.url}: no such`)),
+    );
+    app.post<SetRoute>(`${API}/sets/:set/write`, (request, reply) => this.write(request, reply));
+    app.get<SetRoute>(`${API}/sets/:set/read`, (request, reply) => this.read(request, reply));
+    app.post<SetRoute>(`${API}/sets/:set/import`, (request, reply) =>
+      this.importImage(request, reply),
+    );
+    app.get<SetRoute>(`${API}/sets/:set/export`, (request, reply) => this.export(request, reply));
+    app.post<SetRoute>(`${API}/sets/:set/remake`, async (request) => {
+      await this.house.remake(request.params.set);
+      return {};
+    });
+    app.post<SetRoute & { Params: { call: string } }>(`${API}/sets/:set/:call`, (request, reply) =>
+      this.call(request, reply),
+    );
+  }
+
+  private async call(
+    request: FastifyRequest<SetRoute & { Params: { call: string } }>,
+    reply: FastifyReply,
+  ): Promise<unknown> {
+    const { set: id, call } = request.params;
+    if (!isCallName(call)) throw new RcopyError('E_NOT_FOUND', `there is no call ${call}`);
+    const { parameters, handle } = calls[call];
+    const checked = parse<unknown>(parameters, request.body ?? {}) as never;
+    const gone = new AbortController();
+    reply.raw.on('close', () => gone.abort());
+    const set = await this.house.find(id);
+    if (request.headers.accept === ANSWER_LINES) {
+      reply.hijack();
+      await answerInLines(reply.raw, this.clock, (onProgress) =>
+        Promise.resolve(handle(set, checked, { onProgress, signal: gone.signal })),
+      );
+      return reply;
+    }
+    const following = { onProgress: () => undefined, signal: gone.signal };
+    return (await handle(set, checked, following)) ?? {};
+  }
+
+  private async write(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
+    const { offset, volume, length, sync = 'yes' } = parse(writeQuery, request.query);
+    const set = await this.house.find(request.params.set);
+    const data = octetsOf(request, reply);
+    return set.write({ volume, offset, length, data, sync: sync === 'yes' });
+  }
+
+  private async read(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
+    const { offset, length, volume } = parse(readQuery, request.query);
+    const bytes = (await this.house.find(request.params.set)).read({ volume, offset, length });
+    // What is refused is refused before the first byte.
+    const first = await bytes.next();
+    reply.type('application/octet-stream').header('content-length', length);
+    return reply.send(Readable.from(startingWith(first, bytes)));
+  }
+
+  private async importImage(
+    request: FastifyRequest<SetRoute>,
+    reply: FastifyReply,
+  ): Promise<unknown> {
+    const { size, volume } = parse(importQuery, request.query);
+    const set = await this.house.find(request.params.set);
+    const reader = new SparseReader(octetsOf(request, reply), 'the client');
+    return set.importImage({ volume, sizeBytes: size, pieces: reader.pieces() });
+  }
+
+  private async export(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
+    const { volume } = parse(exportQuery, request.query);
+    const set = await this.house.find(request.params.set);
+    const { raw } = reply;
+    reply.hijack();
+    const send = async (parts: readonly Uint8Array[]): Promise<void> => {
+      let writable = true;
+      for (const part of parts) writable = raw.write(part);
+      if (raw.destroyed) throw new RcopyError('E_STOPPED', 'nobody takes the export any more');
+      if (!writable) await takesMore(raw);
+    };
+    try {
+      const begin = (sizeBytes: number): void => {
+        const type = 'application/octet-stream';
+        raw.writeHead(200, { 'content-type': type, 'x-rcopy-size': sizeBytes });
+      };
+      const take = (piece: Parameters<typeof encodePiece>[0]) => send(encodePiece(piece));
+      const answer = await set.exportImage({ volume, begin, take });
+      for (const part of encodeEnd(answer)) raw.write(part);
+      raw.end();
+    } catch (error) {
+      if (raw.headersSent) for (const part of encodeFailed(error)) raw.write(part);
+      else {
+        raw.writeHead(errorStatus(error), { 'content-type': 'application/json' });
+        raw.write(JSON.stringify(errorBody(error)));
+      }
+      raw.end();
+    }
+    return reply;
+  }
+
+  private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const refuse = (error: RcopyError): void => {
+      const body = JSON.stringify(errorBody(error));
+      socket.on('error', () => undefined);
+      socket.end(
+        `HTTP/1.1 ${errorStatus(error)} Refused\r\ncontent-type: application/json\r\n` +
+          `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      );
+    };
+    const path = new RegExp(`^${API}/sets/([0-9a-z]{1,32})/link$`).exec(request.url ?? '');
+    if (!path?.[1] || request.headers.upgrade !== LINK_PROTOCOL) {
+      refuse(new RcopyError('E_PROTOCOL', `only ${LINK_PROTOCOL} is spoken here`));
+      return;
+    }
+    const set = path[1];
+    this.house.find(set).then(
+      () => {
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nupgrade: ${LINK_PROTOCOL}\r\n` +
+            'connection: Upgrade\r\n\r\n',
+        );
+        const peer = peerOf(request);
+        const stream = streamOf(socket, peer, head);
+        this.house.acceptLink(set, stream).catch(() => stream.destroy());
+      },
+      (error: unknown) => refuse(asRefusal(error)),
+    );
+  }
+}
+
+function cannotListen(where: DaemonAddress | { path: string }, error: Error): RcopyError {
+  const at = 'path' in where ? where.path : `${where.host}:${where.port}`;
+  const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+  return new RcopyError('E_USAGE', `cannot listen at ${at}: ${messageOf(error)}`, {
+    cause: error,
+    hint: isTaken ? 'another program does; take another port, or stop that one' : undefined,
+  });
+}
+
+/** Who is at the other end, for people. */
+function peerOf({ socket }: IncomingMessage): string {
+  return socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'a local process';
+}
+
+/** The body, asked for when it is about to be read: what is refused before is never sent. */
+function octetsOf(request: FastifyRequest, reply: FastifyReply): AsyncIterable<Uint8Array> {
+  const { body, headers } = request;
+  if (!(body instanceof Readable)) {
+    throw new RcopyError('E_PROTOCOL', 'the body has to be application/octet-stream');
+  }
+  if (headers.expect !== '100-continue') return body;
+  return {
+    [Symbol.asyncIterator]() {
+      reply.raw.writeContinue();
+      return body[Symbol.asyncIterator]();
+    },
+  };
+}
+
+async function* startingWith(
+  first: IteratorResult<Buffer>,
+  rest: AsyncGenerator<Buffer>,
+): AsyncGenerator<Buffer> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
+}
+
+function takesMore(raw: FastifyReply['raw']): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      raw.off('drain', done);
+      raw.off('close', done);
+      resolve();
+    };
+    raw.on('drain', done);
+    raw.on('close', done);
+  });
+}
+
+function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new RcopyError('E_PROTOCOL', `wrong parameters: ${problemOf(parsed.error)}`);
+}
+
+/** fastify's own refusals (too long, not JSON) have a status of their own. */
+function asRefusal(error: unknown): RcopyError {
+  if (error instanceof RcopyError) return error;
+  const { statusCode = 500 } = error as { statusCode?: number };
+  const code = statusCode < 500 ? 'E_PROTOCOL' : 'E_INTERNAL';
+  return new RcopyError(code, messageOf(error), { cause: error });
+}
+
+function sendError(reply: FastifyReply, error: RcopyError): void {
+  void reply.status(errorStatus(error)).send(errorBody(error));
+}

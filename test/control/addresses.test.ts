@@ -1,0 +1,31 @@
+/** Addresses of daemons as people type them. */
+import { expect, test } from '@jest/globals';
+import { formatAddress, isAddress, parseAddress } from '../../src/control/addresses.ts';
+
+test.each([
+  ['rcopy://127.0.0.1:7070', '127.0.0.1', 7070],
+  ['rcopy://tokyo.example:1/', 'tokyo.example', 1],
+  ['rcopy://[::1]:65535', '::1', 65_535],
+  ['RCOPY://[fe80::1]:7', 'fe80::1', 7],
+])('%s is an address', (text, host, port) => {
+  expect(isAddress(text)).toBe(true);
+  expect(parseAddress(text)).toEqual({ host, port });
+  expect(parseAddress(formatAddress({ host, port }))).toEqual({ host, port });
+});
+
+test.each([
+  'rcopy://tokyo',
+  'rcopy://:7070',
+  'rcopy://tokyo:0',
+  'rcopy://tokyo:65536',
+  'rcopy://tokyo:7070/set',
+  'rcopy://::1:7070',
+  'nbd://tokyo:10809',
+])('%s is refused, with the form that is right', (text) => {
+  expect(isAddress(text)).toBe(true);
+  expect(() => parseAddress(text)).toThrow(expect.objectContaining({ code: 'E_USAGE' }));
+});
+
+test.each(['./tokyo', '/srv/tokyo', 'tokyo', 'a:b'])('%s is a folder', (text) => {
+  expect(isAddress(text)).toBe(false);
+});

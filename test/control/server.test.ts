@@ -1,0 +1,167 @@
+/** The control interface as a stranger meets it: what is refused, and how; what a cut leaves. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RcopyError } from '../../src/base/errors.ts';
+import { JOURNAL_BYTES_MIN, MIB } from '../../src/base/limits.ts';
+import { RemoteSet } from '../../src/control/remote-set.ts';
+import { ControlServer } from '../../src/control/server.ts';
+import { Site } from '../../src/control/site.ts';
+import type { ImagePiece } from '../../src/node/requests.ts';
+import type { StorageNode } from '../../src/node/storage-node.ts';
+import { nodeEnvironment } from '../../src/sys/node-environment.ts';
+
+const VOLUME_BYTES = 4 * MIB;
+
+let scratch = '';
+let site: Site;
+let node: StorageNode;
+let server: ControlServer;
+let port = 0;
+let remote: RemoteSet;
+
+beforeEach(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'rcopy-control-'));
+  site = new Site(nodeEnvironment, { lockWaitMs: 0 });
+  const folder = join(scratch, 'tokyo');
+  const volumes = [{ name: 'db', sizeBytes: VOLUME_BYTES }];
+  await site.create({ folder, volumes, journalBytes: JOURNAL_BYTES_MIN, ifMissing: false });
+  node = await site.openHere(folder);
+  server = new ControlServer(
+    {
+      find: async (set) => {
+        if (set === 'own' || set === node.set.file.setId) return node;
+        throw new RcopyError('E_NOT_FOUND', `no set ${set}`);
+      },
+      acceptLink: async (_, stream) => node.acceptLink(stream),
+      remake: async () => undefined,
+    },
+    nodeEnvironment.clock,
+  );
+  port = await server.listen({ host: '127.0.0.1', port: 0 });
+  remote = new RemoteSet({ name: 'tokyo', at: { host: '127.0.0.1', port } }, 'own');
+});
+
+afterEach(async () => {
+  await server.close();
+  await site.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+function url(path: string): string {
+  return `http://127.0.0.1:${port}/v1/sets/own/${path}`;
+}
+
+async function post(path: string, body: string, type = 'application/json') {
+  const headers = { 'content-type': type };
+  const response = await fetch(url(path), { method: 'POST', headers, body });
+  return { status: response.status, body: (await response.json()) as { error?: RcopyError } };
+}
+
+describe('what is no call is refused, and the daemon lives on', () => {
+  test.each([
+    ['mark', '{"name":7}', 'application/json', 400, 'name'],
+    ['mark', '{"name":"x","colour":1}', 'application/json', 400, 'colour'],
+    ['mark', '{"name":', 'application/json', 400, 'JSON'],
+    ['mark', 'name=x', 'application/x-www-form-urlencoded', 400, 'Unsupported Media Type'],
+    ['mark', '{"name":"x"}', 'text/plain', 400, ''],
+    ['dance', '{}', 'application/json', 404, 'dance'],
+    ['write?offset=0', '{}', 'application/json', 400, 'octet-stream'],
+    ['write?offset=-1', 'x', 'application/octet-stream', 400, 'offset'],
+    ['write?offset=9e99', 'x', 'application/octet-stream', 400, 'offset'],
+    ['write?offset=4194304', 'x', 'application/octet-stream', 416, 'db'],
+    ['import?size=4', 'abcdefghijklmnopqrstuvw', 'application/octet-stream', 400, 'broken'],
+    ['import?size=5000000', 'x', 'application/octet-stream', 409, 'db'],
+    ['__proto__', '{}', 'application/json', 404, ''],
+  ])('POST %s %s as %s: %d', async (path, body, type, status, says) => {
+    const answer = await post(path, body, type);
+    expect(answer.body.error?.message).toContain(says);
+    expect(answer.status).toBe(status);
+    expect((await remote.status()).set.name).toBe('tokyo');
+  });
+
+  test('more JSON than a call can have is not read', async () => {
+    const { body } = await post('mark', JSON.stringify({ name: 'x'.repeat(2 * MIB) }));
+    expect(body.error).toMatchObject({ code: 'E_PROTOCOL' });
+  });
+
+  test('another set is not found, whatever its name', async () => {
+    for (const set of ['0'.repeat(32), '..', '%2e%2e', 'x'.repeat(1000)]) {
+      const response = await fetch(`http://127.0.0.1:${port}/v1/sets/${set}/status`, {
+        method: 'POST',
+      });
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(response.status).toBeLessThan(500);
+    }
+  });
+
+  test('a link is spoken only to who asks for it by name', async () => {
+    const says = await new Promise<string>((resolve, reject) => {
+      const asked = request(url('link'), { headers: { connection: 'Upgrade', upgrade: 'nbd' } });
+      asked.on('upgrade', () => reject(new Error('it was upgraded')));
+      asked.on('error', reject);
+      asked.on('response', (response) => resolve(`${response.statusCode}`));
+      asked.end();
+    });
+    expect(says).toBe('400');
+  });
+
+  test.each([
+    ['text', 'GARBAGE\r\n\r\n'],
+    ['a request without a host', 'GET / HTTP/1.1\r\n\r\n'],
+    ['an endless path', `GET /${'x'.repeat(100_000)}`],
+    ['a zero', '\0'],
+  ])('bytes that are no HTTP are cut off: %s', async (_, bytes) => {
+    await new Promise<void>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.on('close', () => resolve());
+    });
+    expect((await remote.status()).set.name).toBe('tokyo');
+  });
+});
+
+describe('what is cut in the middle', () => {
+  test('a write that breaks off leaves what was answered to nobody, and no gap', async () => {
+    async function* breaksOff(): AsyncGenerator<Uint8Array> {
+      yield Buffer.alloc(MIB, 'a');
+      throw new Error('the user went away');
+    }
+    const write = remote.write({
+      volume: undefined,
+      offset: 0,
+      data: breaksOff(),
+      length: undefined,
+      sync: true,
+    });
+    await expect(write).rejects.toMatchObject({ code: 'E_UNREACHABLE' });
+    const answer = await remote.write({
+      volume: undefined,
+      offset: 0,
+      data: [Buffer.from('b')],
+      length: 1,
+      sync: true,
+    });
+    expect(answer.firstSequence).toBe(answer.lastSequence);
+    expect((await remote.verify()).ok).toBe(true);
+  });
+
+  test('a disk that fails in the midst of an import says so, not that the link broke', async () => {
+    function* pieces(): Generator<ImagePiece> {
+      yield { length: MIB, data: Buffer.alloc(MIB, 'x') };
+      node.set.fail(new RcopyError('E_NO_SPACE', 'no space left'));
+      for (let at = 1; at < 4; at += 1) yield { length: MIB, data: Buffer.alloc(MIB, 'y') };
+    }
+    const imported = remote.importImage({
+      volume: undefined,
+      sizeBytes: VOLUME_BYTES,
+      pieces: pieces(),
+    });
+    await expect(imported).rejects.toMatchObject({ code: 'E_NO_SPACE' });
+    await expect(site.close()).rejects.toMatchObject({ code: 'E_NO_SPACE' });
+  });
+});

@@ -1,0 +1,170 @@
+/** Commands and daemons: the same answer with a daemon as without one, whoever is asked. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { StatusAnswer } from '../../src/node/answers.ts';
+import { DaemonProcess, rcopyJson, rcopyProgram } from '../support/daemons.ts';
+
+let scratch = '';
+let daemons: DaemonProcess[] = [];
+
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'rcopy-daemon-'));
+  daemons = [];
+});
+
+afterEach(async () => {
+  await Promise.all(daemons.map((daemon) => daemon.kill()));
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const at = (name: string): string => join(scratch, name);
+
+async function create(name: string): Promise<void> {
+  await rcopyJson('create', at(name), '--volume', 'db=8M', '--journal-size', '128M');
+}
+
+async function serve(name: string, ...words: string[]): Promise<DaemonProcess> {
+  const daemon = new DaemonProcess(at(name), ...words);
+  daemons.push(daemon);
+  await daemon.ready;
+  return daemon;
+}
+
+async function text(set: string, length: number, offset = 0): Promise<string> {
+  const ended = await rcopyProgram(
+    'read',
+    set,
+    '--offset',
+    String(offset),
+    '--length',
+    String(length),
+  );
+  expect(ended.stderr).toBe('');
+  return ended.stdout;
+}
+
+describe('a daemon holds its set', () => {
+  test('commands on its folder ask it, and commands on its address too', async () => {
+    await create('tokyo');
+    const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
+    const { address } = await daemon.ready;
+    for (const set of [at('tokyo'), String(address)]) {
+      const written = await rcopyJson('write', set, '--offset', '0', '--data', `by ${set.length}`);
+      expect(written).toMatchObject({ volume: 'db', offset: 0 });
+      expect(await text(set, 4)).toBe(`by ${String(set.length)[0]}`);
+      const status = await rcopyJson<StatusAnswer>('status', set);
+      expect(status.set).toMatchObject({ name: 'tokyo', role: 'primary', path: at('tokyo') });
+    }
+    expect(await rcopyJson('verify', at('tokyo'))).toMatchObject({ ok: true });
+    expect(await daemon.stop()).toBe(0);
+    // Nobody holds it now: the same commands open it themselves.
+    expect(await text(at('tokyo'), 2)).toBe('by');
+    const image = readFileSync(join(at('tokyo'), 'volumes', 'db.img'));
+    expect(image.subarray(0, 2).toString()).toBe('by');
+  });
+
+  test('a second daemon is refused with who holds the set; after kill -9 it is free', async () => {
+    await create('tokyo');
+    const first = await serve('tokyo');
+    const second = new DaemonProcess(at('tokyo'), '--lock-wait', '0');
+    expect((await second.ended).code).toBe(4);
+    expect(JSON.stringify([second.log, second.noise])).toContain(String(first.pid));
+    await first.kill();
+    const third = await serve('tokyo');
+    expect(await third.stop()).toBe(0);
+  });
+
+  test('errors are those of the set, with their exit codes', async () => {
+    await create('tokyo');
+    const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
+    const { address } = await daemon.ready;
+    for (const set of [at('tokyo'), String(address)]) {
+      const far = await rcopyProgram('write', set, '--offset', '8M', '--data', 'x');
+      expect(far.code).toBe(2);
+      expect(far.stderr).toContain('leave volume db');
+      const none = await rcopyProgram(
+        'read',
+        set,
+        '--volume',
+        'x',
+        '--offset',
+        '0',
+        '--length',
+        '1',
+      );
+      expect(none.code).toBe(3);
+      expect((await rcopyProgram('replicate', set)).code).toBe(5);
+    }
+    await daemon.stop();
+    expect((await rcopyProgram('status', String(address))).code).toBe(7);
+  });
+
+  test('a folder that is too deep for a unix socket is served like any other', async () => {
+    const deep = join('d'.repeat(60), 'e'.repeat(60));
+    mkdirSync(at(deep), { recursive: true });
+    await create(join(deep, 'tokyo'));
+    const daemon = await serve(join(deep, 'tokyo'));
+    await rcopyJson('write', at(join(deep, 'tokyo')), '--offset', '0', '--data', 'deep');
+    expect(await text(at(join(deep, 'tokyo')), 4)).toBe('deep');
+    expect(await daemon.stop()).toBe(0);
+    expect(existsSync(join(at(deep), 'tokyo', 'control'))).toBe(false);
+  });
+
+  test('images go in and out, holes kept', async () => {
+    await create('tokyo');
+    const image = Buffer.alloc(8 * 1024 * 1024);
+    image.write('beginning', 0);
+    image.write('end', image.length - 3);
+    writeFileSync(at('image'), image);
+    const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
+    const { address } = await daemon.ready;
+    await rcopyJson('import', String(address), '--file', at('image'));
+    const exported = await rcopyJson('export', at('tokyo'), '--output', at('out'));
+    expect(exported).toMatchObject({ volume: 'db', length: image.length });
+    expect(readFileSync(at('out')).equals(image)).toBe(true);
+    const longer = Buffer.concat([image, Buffer.from('x')]);
+    writeFileSync(at('longer'), longer);
+    const refused = await rcopyProgram('import', String(address), '--file', at('longer'));
+    expect(refused.code).toBe(5);
+  });
+});
+
+describe('a pair of daemons', () => {
+  test('is made, copies by itself, follows, is split and goes on', async () => {
+    await create('tokyo');
+    await create('kyoto');
+    const a = await serve('tokyo', '--listen', '127.0.0.1:0');
+    const c = await serve('kyoto', '--listen', '127.0.0.1:0');
+    const primary = String((await a.ready).address);
+    const secondary = String((await c.ready).address);
+    await rcopyJson('write', primary, '--offset', '0', '--data', 'before');
+    const made = await rcopyJson('pair', 'create', primary, secondary, '--wait');
+    expect(made).toMatchObject({ changed: true, pair: { state: 'paired' } });
+    await rcopyJson('write', at('tokyo'), '--offset', '4096', '--data', 'after');
+    await rcopyJson('wait', primary, '--synced', '--timeout', '30s');
+    expect(await text(secondary, 5, 4096)).toBe('after');
+    const status = await rcopyJson<StatusAnswer>('status', primary);
+    expect(status.pair).toMatchObject({ state: 'paired', usable: true, link: 'up' });
+    expect(status.health.healthy).toBe(true);
+
+    expect(await rcopyJson('pair', 'split', primary)).toMatchObject({ changed: true });
+    await rcopyJson('write', primary, '--offset', '8192', '--data', 'split');
+    await rcopyJson('pair', 'resync', primary);
+    await rcopyJson('wait', primary, '--synced', '--timeout', '30s');
+    expect(await rcopyJson('verify', primary, '--against', secondary)).toMatchObject({
+      equal: true,
+    });
+  });
+
+  test('a secondary that nobody serves is opened by the daemon itself', async () => {
+    await create('tokyo');
+    await serve('tokyo');
+    await rcopyJson('write', at('tokyo'), '--offset', '0', '--data', 'words');
+    await rcopyJson('pair', 'create', at('tokyo'), at('kyoto'), '--create', '--wait');
+    expect(await text(at('kyoto'), 5)).toBe('words');
+    const status = await rcopyJson<StatusAnswer>('status', at('kyoto'));
+    expect(status.set.role).toBe('secondary');
+  });
+});
