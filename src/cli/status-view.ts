@@ -129,7 +129,7 @@ function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
     ['usable', usableAnswer(pair.usable)],
     ['link', `${pair.link}${downText(pair, nowMs)}${contact}`],
   ];
-  if (pair.ack === 'remote') rows.push(['ack', ackText(pair)]);
+  if (pair.ack === 'remote') rows.push(['flushes', ackText(pair)]);
   if (pair.lag !== null) rows.push(['lag', `${lagFacts(pair.lag)}${lagAge(pair)}`]);
   else if (set.role !== 'secondary') rows.push(['lag', 'not known yet']);
   for (const { epoch, from, to } of pair.sources ?? []) {
@@ -144,14 +144,16 @@ function downText({ downSince }: PairStatus, nowMs: number): string {
   return downSince === null ? '' : ` for ${formatDuration(nowMs - Date.parse(downSince))}`;
 }
 
-function ackText({ ackDegraded, ackReason }: PairStatus): string {
-  return ackDegraded ? `remote, but local now: ${ackReason}` : 'remote';
-}
-
 /** On a secondary: how old what the primary said is. */
 function lagAge({ lagAgeSeconds }: PairStatus): string {
   if (lagAgeSeconds === null || lagAgeSeconds === 0) return '';
   return `, told ${formatDuration(lagAgeSeconds * 1000)} ago`;
+}
+
+/** When flushes are answered. */
+function ackText({ ackDegraded, ackReason }: PairStatus): string {
+  if (!ackDegraded) return 'answered when the secondary has them too';
+  return `answered without the secondary for now: ${ackReason}`;
 }
 
 function usableAnswer(usable: boolean | null): string {

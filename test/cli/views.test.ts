@@ -109,12 +109,12 @@ describe('status', () => {
     const lines = statusView({ ...paired, pair }, plainPaint, NOW);
     expect(lines.slice(5, 7)).toEqual([
       '  link       down for 12 s, last contact 2 s ago',
-      '  ack        remote, but local now: it was cut',
+      '  flushes    answered without the secondary for now: it was cut',
     ]);
     const told = pair && { ...pair, ackDegraded: false, lagAgeSeconds: 3 };
     const secondary = { ...paired, set: { ...paired.set, role: 'secondary' as const }, pair: told };
     expect(statusView(secondary, plainPaint, NOW).slice(6, 8)).toEqual([
-      '  ack      remote',
+      '  flushes  answered when the secondary has them too',
       '  lag      4 entries, 16 KiB, 2.5 s, told 3 s ago',
     ]);
   });

@@ -11,6 +11,7 @@ import { formatAddress, parseAddress } from '../../src/sys/network.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import { nodeNetwork } from '../../src/sys/node-network.ts';
 import { difference, pattern } from '../support/image-sets.ts';
+import { FAIR } from '../support/middleman.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
 const VOLUMES = [{ name: 'data', sizeBytes: 4 * MIB }];
@@ -55,16 +56,15 @@ async function daemon(name: string) {
     await node.close();
   });
   node.startServing();
-  return { node, address: listening.address };
+  return { node, address: formatAddress(listening.address) };
 }
 
 async function pair() {
   const c = await daemon('kyoto');
-  const { clock } = nodeEnvironment;
-  const proxy = await TcpProxy.start(nodeNetwork, clock, c.address);
+  const proxy = await TcpProxy.start(c.address);
   const a = await daemon('tokyo');
   closing.unshift(() => proxy.close());
-  await a.node.createPair({ secondary: formatAddress(proxy.address), ack: 'remote' });
+  await a.node.createPair({ secondary: proxy.address, ack: 'remote' });
   return { a: a.node, c: c.node, proxy };
 }
 
@@ -96,7 +96,7 @@ describe('over real sockets', () => {
     const { a, c, proxy } = await pair();
     for (let id = 0; id < 12; id += 1) {
       await write(a, id);
-      proxy.nextCutBytes = 10_000 + id * 7000;
+      proxy.cuts.push(10_000 + id * 7000);
       proxy.cut();
     }
     await inStep(a, c);
@@ -113,7 +113,7 @@ describe('over real sockets', () => {
     expect(a.status().pair).toMatchObject({ kept: true, lag: { entries: 1 } });
     expect(a.status().pair?.reason).toMatch(/nothing came|did not answer|broke|cut/);
     await c.set.until(() => c.status().pair?.link === 'down');
-    proxy.fair();
+    proxy.change(FAIR);
     await inStep(a, c);
     expect(a.status()).toMatchObject({ pair: { link: 'up' } });
   });

@@ -1,58 +1,40 @@
-/**
- * The middleman between real sockets: it listens at an address of its own, and passes what comes on
- * to another one, under conditions that a test changes.
- */
-import type { Clock } from '../../src/sys/clock.ts';
-import type { Listening, Network, NetworkAddress } from '../../src/sys/network.ts';
+/** A TCP proxy that does to connections what networks do: a middleman in each of them. */
+import { nodeClock } from '../../src/sys/node-clock.ts';
+import { nodeNetwork } from '../../src/sys/node-network.ts';
+import { formatAddress, parseAddress } from '../../src/sys/network.ts';
+import type { Listening } from '../../src/sys/network.ts';
 import type { ByteStream } from '../../src/sys/stream.ts';
 import { FAIR, Middleman } from './middleman.ts';
 import type { Conditions } from './middleman.ts';
 
 export class TcpProxy {
   readonly conditions: Conditions = { ...FAIR };
-  /** Where to dial instead of where it goes. */
-  readonly address: NetworkAddress;
-  /** The next connection breaks after so many bytes, both ways together. */
-  nextCutBytes: number | undefined;
-  private readonly network: Network;
-  private readonly clock: Clock;
-  private readonly to: NetworkAddress;
-  private readonly listening: Listening;
-  private readonly middlemen: Middleman[] = [];
+  /** The next connection breaks after so many bytes; every one of them in turn. */
+  readonly cuts: number[] = [];
+  private readonly target: string;
+  private readonly middlemen = new Set<Middleman>();
+  private listening: Listening | undefined;
 
-  private constructor(parts: {
-    readonly network: Network;
-    readonly clock: Clock;
-    readonly to: NetworkAddress;
-    readonly listening: Listening;
-  }) {
-    this.network = parts.network;
-    this.clock = parts.clock;
-    this.to = parts.to;
-    this.listening = parts.listening;
-    this.address = parts.listening.address;
-  }
-
-  /** Listens on a free port of this machine. `to` is dialled for each connection that comes. */
-  static async start(network: Network, clock: Clock, to: NetworkAddress): Promise<TcpProxy> {
-    const waiting: ByteStream[] = [];
-    const made: { proxy?: TcpProxy } = {};
-    const listening = await network.listen(
-      { kind: 'tcp', host: '127.0.0.1', port: 0 },
-      (stream) => {
-        if (made.proxy) made.proxy.pass(stream);
-        else waiting.push(stream);
-      },
-    );
-    const proxy = new TcpProxy({ network, clock, to, listening });
-    made.proxy = proxy;
-    for (const stream of waiting) proxy.pass(stream);
+  /** `target` is `HOST:PORT`; it need not be there yet. */
+  static async start(target: string): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target);
+    const anywhere = parseAddress('127.0.0.1:0');
+    proxy.listening = await nodeNetwork.listen(anywhere, (stream) => proxy.accept(stream));
     return proxy;
   }
 
-  /** Bytes that arrived behind it, over all connections. */
+  private constructor(target: string) {
+    this.target = target;
+  }
+
+  /** `HOST:PORT` at which it listens. */
+  get address(): string {
+    return this.listening ? formatAddress(this.listening.address) : '';
+  }
+
+  /** Bytes that arrived at the target, over all connections. */
   get arrivedBytes(): number {
-    return this.middlemen.reduce((sum, { arrivedRight }) => sum + arrivedRight, 0);
+    return [...this.middlemen].reduce((sum, { arrivedRight }) => sum + arrivedRight, 0);
   }
 
   change(conditions: Partial<Conditions>): void {
@@ -60,30 +42,32 @@ export class TcpProxy {
     for (const middleman of this.middlemen) middleman.look();
   }
 
-  fair(): void {
-    this.change(FAIR);
-  }
-
-  /** Breaks every connection. */
   cut(): void {
     for (const middleman of this.middlemen) middleman.cut();
   }
 
   async close(): Promise<void> {
-    await this.listening.close();
+    this.change(FAIR);
     this.cut();
+    await this.listening?.close();
   }
 
-  private pass(left: ByteStream): void {
-    const { network, clock, conditions, nextCutBytes: cutAfterBytes } = this;
-    this.nextCutBytes = undefined;
-    left.pause();
-    network.dial(this.to).then(
+  private accept(left: ByteStream): void {
+    nodeNetwork.dial(parseAddress(this.target)).then(
       (right) => {
-        this.middlemen.push(new Middleman({ clock, left, right, conditions, cutAfterBytes }));
-        left.resume();
+        const { conditions } = this;
+        const cutAfterBytes = this.cuts.shift();
+        const parts = { clock: nodeClock, left, right, conditions, cutAfterBytes };
+        this.middlemen.add(new Middleman(parts));
       },
-      (error: Error) => left.destroy(error),
+      (error: Error) => {
+        left.listen({ data: ignore, closed: ignore, drained: ignore });
+        left.destroy(error);
+      },
     );
   }
+}
+
+function ignore(): void {
+  // Nobody is there whom it could be told.
 }
