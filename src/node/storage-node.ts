@@ -336,6 +336,7 @@ export class StorageNode implements SetService {
   async disconnect(): Promise<void> {
     // A host that waits for the secondary must not take the end of that for an answer.
     if (this.serving) this.set.remoteAck.stop(this.set.stoppedError());
+    this.links.stopDialling();
     this.migrations.stopGoing();
     await this.replication.unkeep();
     await this.replication.stop();

@@ -212,6 +212,18 @@ describe('a link that is kept', () => {
     await sites.closeAll();
   });
 
+  test('a daemon that stops does not wait for who does not answer', async () => {
+    const { sites, network, a } = await kept();
+    network.change({ blackHole: true });
+    network.cut();
+    await sites.clock.pass(2000);
+    expect(a.status().pair?.link).toBe('down');
+    const startMs = sites.clock.monotonicMs();
+    await sites.close(A);
+    expect(sites.clock.monotonicMs() - startMs).toBeLessThan(1000);
+    await sites.close(C);
+  });
+
   test('a split ends it, a resync takes it up', async () => {
     const { sites, network, a, c } = await kept();
     await sites.drive(a.splitPair());
