@@ -348,7 +348,7 @@ export class Sender {
     this.noteCopySeen();
   }
 
-  /** A copy counts as begun when the secondary has heard of it: one that a cut came before is not. */
+  /** A copy counts as begun when the secondary has heard of it: a cut may have come before. */
   private noteCopySeen(): void {
     const { set } = this.options;
     this.copySeen = true;
@@ -428,7 +428,7 @@ export class Sender {
   }
 }
 
-/** Copies of everything that were begun here, and of which the secondary has not yet said a word. */
+/** Copies of everything that were begun here, and of which the secondary has not said a word. */
 const unseenCopies = new WeakMap<ImageSet, ProvenPosition>();
 
 /**

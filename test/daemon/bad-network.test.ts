@@ -105,7 +105,7 @@ test('delayed and throttled, it lags, and says by how much', async () => {
   expect((await a.status()).pair?.lag).toMatchObject({ entries: 0, bytes: 0 });
 }, 120_000);
 
-test('[R10] in a black hole the link is soon down, the lag grows, and the contact ages', async () => {
+test('[R10] in a black hole the link is soon down, the lag grows, the contact ages', async () => {
   proxy.change({ blackHole: true });
   load.start(host);
   const down = await until(({ link }) => link === 'down');
