@@ -292,6 +292,7 @@ export class Replication {
       onContact: () => this.noteContact(),
       onUp: () => {
         this.down = undefined;
+        this.keeper?.reached();
         set.remoteAck.linkUp();
       },
       onProgress: () => {

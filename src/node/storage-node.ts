@@ -353,6 +353,7 @@ export class StorageNode implements SetService {
       serveRequests(this.set, channel, { handle: (name, value) => this.answer(name, value), gate });
       return;
     }
+    if (this.set.failure) throw this.set.failure;
     checkSecondary(this.set);
     if (this.leaves) throw this.hasLeft();
     this.secondary ??= new Secondary(this.set, {
