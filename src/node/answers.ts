@@ -128,6 +128,14 @@ export interface SourceStatus {
   readonly to: number | null;
 }
 
+export interface SentStatus {
+  readonly records: number;
+  readonly bytes: number;
+  /** Full copies that were begun; of these, and of resyncs, the bytes of data. */
+  readonly copies: number;
+  readonly copiedBytes: number;
+}
+
 /** The process that serves a set. */
 export interface DaemonStatus {
   readonly pid: number;
@@ -212,6 +220,8 @@ export interface StatusAnswer {
     /** Of anything that came; ISO 8601; null when nothing did since the set was opened. */
     readonly lastContact: string | null;
     readonly sources?: readonly SourceStatus[];
+    /** On a primary: what has gone over its links since the set was opened. */
+    readonly sent?: SentStatus;
   } | null;
   readonly migration: {
     readonly id: string;

@@ -2,7 +2,7 @@
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { DaemonStatus, HostStatus, LimitStatus, StatusAnswer } from './answers.ts';
+import type { DaemonStatus, HostStatus, LimitStatus, SentStatus, StatusAnswer } from './answers.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -103,7 +103,13 @@ function pairStatus(parts: StatusParts): StatusAnswer['pair'] {
     lag: lagOf(set),
     lagAgeSeconds: 0,
     lastContact: dateOf(replication.lastContactMs),
+    sent: sentStatus(replication),
   };
+}
+
+function sentStatus({ counts }: Replication): SentStatus {
+  const { sentRecords, sentBytes, copiesBegun, copiedBytes } = counts;
+  return { records: sentRecords, bytes: sentBytes, copies: copiesBegun, copiedBytes };
 }
 
 function dateOf(atMs: number): string;

@@ -27,7 +27,7 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 }
 
 function facts(answer: DemoAnswer): string[][] {
-  const { host, firstCopy, migration, imported, volumeBytes, bothSentMs } = answer;
+  const { host, sent, migration, imported, volumeBytes, bothSentMs } = answer;
   const { nextSequence, journalCursor, copiedBytes, switchPauseMs } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
@@ -35,7 +35,7 @@ function facts(answer: DemoAnswer): string[][] {
     [
       'host',
       `${formatCount(host.writes)} writes of 1 byte to 1 MiB, ${formatSize(host.writtenBytes)}; ` +
-        `${counted(host.reads, 'read')}; no errors`,
+        `${counted(host.reads, 'read')}, over NBD; no errors`,
     ],
     [
       'import',
@@ -43,7 +43,7 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     [
       'first copy',
-      `${formatSize(firstCopy.copiedBytes)} of ${formatSize(volumeBytes)}; ` +
+      `${formatSize(sent.tokyo.copiedBytes)} of ${formatSize(volumeBytes)}; ` +
         `kyoto's images now take ${formatSize(onDisk)} on disk`,
     ],
     [
@@ -52,6 +52,7 @@ function facts(answer: DemoAnswer): string[][] {
         `(else up to ${formatDuration(host.slowestMs)}); ` +
         `the sets took ${formatDuration(switchPauseMs)}`,
     ],
+    ['', 'it went to osaka by itself: a path controller will do that for any host'],
     [
       'handover',
       `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
@@ -59,6 +60,7 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     ...twoSenders(bothSentMs),
     ['copy behind', `${formatSize(copiedBytes)} fetched by osaka while it served the host`],
+    ['daemons', `${answer.daemons.length} processes, at most ${memoryOf(answer)}`],
   ];
 }
 
@@ -81,9 +83,14 @@ function kept(folder: string | null, { accent, faint }: Paint): string[] {
   ];
 }
 
+function memoryOf({ daemons }: DemoAnswer): string {
+  const most = daemons.map(({ name, residentBytes }) => `${name} ${formatSize(residentBytes)}`);
+  return `${most.join(', ')} of memory`;
+}
+
 /** Only while the old primary drains are there two of them. */
 function twoSenders(bothSentMs: number): [string, string][] {
   if (bothSentMs === 0) return [];
   const time = formatDuration(bothSentMs);
-  return [['two senders', `tokyo and osaka both had records for kyoto for ${time}`]];
+  return [['two senders', `tokyo and osaka both owed kyoto records for ${time}`]];
 }
