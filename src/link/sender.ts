@@ -151,7 +151,6 @@ export class Sender {
   }
 
   private receive(frame: Frame): void {
-    this.options.onContact?.();
     switch (frame.type) {
       case 'welcome':
         this.welcome = decodeWelcome(frame.body);
@@ -164,6 +163,7 @@ export class Sender {
       default:
         throw new RcopyError('E_PROTOCOL', `a secondary sent a ${frame.type} frame`);
     }
+    this.options.onContact?.();
     this.signal.notify();
   }
 

@@ -153,6 +153,7 @@ export class ServerHandshake {
       return undefined;
     }
     if (this.option === OPTIONS.EXPORT_NAME) return end('the name of the export is too long');
+    if (this.option === OPTIONS.SET_META_CONTEXT) this.allocationFor = undefined;
     this.skipping = length;
     this.expect('header', OPTION_HEADER_BYTES);
     return this.refuse(OPTION_REPLIES.ERR_TOO_BIG, `${length} bytes are too long for an option`);

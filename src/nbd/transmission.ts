@@ -364,7 +364,7 @@ export class Transmission implements BudgetWaiter {
   }
 
   private finish(): void {
-    const idle = this.requestsInFlight === 0 && this.outbox.untakenBytes === 0;
-    if (idle && !this.closed) this.options.finished();
+    const underWay = this.requestsInFlight > 0 || this.current !== undefined;
+    if (!underWay && this.outbox.untakenBytes === 0 && !this.closed) this.options.finished();
   }
 }

@@ -106,6 +106,16 @@ export interface ReplicateAnswer {
   readonly seconds: number;
 }
 
+export interface SentStatus {
+  readonly records: number;
+  /** Bytes of records, headers included. */
+  readonly bytes: number;
+  /** Bytes of copied ranges; holes count nothing. */
+  readonly copiedBytes: number;
+  /** Full copies that were begun. */
+  readonly copies: number;
+}
+
 export interface WaitAnswer {
   readonly sequence: number;
   readonly restoredSequence: number;
@@ -126,14 +136,6 @@ export interface SourceStatus {
   /** Lowest and highest number that it still owes; null when nobody can tell yet. */
   readonly from: number;
   readonly to: number | null;
-}
-
-export interface SentStatus {
-  readonly records: number;
-  readonly bytes: number;
-  /** Full copies that were begun; of these, and of resyncs, the bytes of data. */
-  readonly copies: number;
-  readonly copiedBytes: number;
 }
 
 /** The process that serves a set. */
@@ -219,9 +221,9 @@ export interface StatusAnswer {
     readonly lagAgeSeconds: number | null;
     /** Of anything that came; ISO 8601; null when nothing did since the set was opened. */
     readonly lastContact: string | null;
-    readonly sources?: readonly SourceStatus[];
-    /** On a primary: what has gone over its links since the set was opened. */
+    /** What this primary has sent since it was opened: how much, and whether it had to copy. */
     readonly sent?: SentStatus;
+    readonly sources?: readonly SourceStatus[];
   } | null;
   readonly migration: {
     readonly id: string;

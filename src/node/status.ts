@@ -103,13 +103,13 @@ function pairStatus(parts: StatusParts): StatusAnswer['pair'] {
     lag: lagOf(set),
     lagAgeSeconds: 0,
     lastContact: dateOf(replication.lastContactMs),
-    sent: sentStatus(replication),
+    sent: sentBy(replication),
   };
 }
 
-function sentStatus({ counts }: Replication): SentStatus {
-  const { sentRecords, sentBytes, copiesBegun, copiedBytes } = counts;
-  return { records: sentRecords, bytes: sentBytes, copies: copiesBegun, copiedBytes };
+function sentBy({ counts }: Replication): SentStatus {
+  const { sentRecords: records, sentBytes: bytes, copiedBytes, copiesBegun: copies } = counts;
+  return { records, bytes, copiedBytes, copies };
 }
 
 function dateOf(atMs: number): string;
