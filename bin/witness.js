@@ -18,8 +18,8 @@
  *     report                                     answered with one line of JSON
  *
  * SET is who acknowledged. Hosts are not told the sequence numbers of their writes, but they can be
- * counted: each write takes one, whoever gives it. Where a number is told, it has to be the one that
- * comes next by that count, so none was left out or given twice before it.
+ * counted: each write takes one, whoever gives it. Where a number is told, it has to be the one
+ * that comes next by that count, so none was left out or given twice before it.
  *
  * Exits with 0 when all that was compared was equal, all reads were right and all numbers were the
  * next ones; else with 1; with 2 when it does not understand what it is told.

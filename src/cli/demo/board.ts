@@ -2,7 +2,7 @@
  * What the sets of the demo say of themselves: their daemons are asked for their status a few times
  * a second. The picture is drawn from it.
  */
-import type { StatusAnswer } from '../../node/answers.ts';
+import type { SentStatus, StatusAnswer } from '../../node/answers.ts';
 import type { SetService } from '../../node/set-service.ts';
 import type { Clock } from '../../sys/clock.ts';
 
@@ -17,8 +17,13 @@ export interface Usage {
 interface Watched {
   set: SetService | undefined;
   status: StatusAnswer | undefined;
+  /** Its last word on that: who is retired has no pair any more. */
+  sent: SentStatus;
   readonly usage: Usage;
 }
+
+const NO_USAGE: Usage = { residentBytes: 0, longestStallMs: 0 };
+const NOTHING_SENT: SentStatus = { records: 0, bytes: 0, copiedBytes: 0, copies: 0 };
 
 export class Board {
   /** For how long both primaries owed the secondary records and were connected, as far as seen. */
@@ -37,8 +42,8 @@ export class Board {
   /** From now on `set` answers for this name; undefined: nobody does. */
   watch(name: string, set: SetService | undefined): void {
     const known = this.watched.get(name);
-    const usage = known?.usage ?? { residentBytes: 0, longestStallMs: 0 };
-    this.watched.set(name, { set, status: undefined, usage });
+    const { usage = { ...NO_USAGE }, sent = NOTHING_SENT } = known ?? {};
+    this.watched.set(name, { set, status: undefined, sent, usage });
   }
 
   /** Its last word; undefined when it has none, or did not answer. */
@@ -47,7 +52,12 @@ export class Board {
   }
 
   usage(name: string): Usage {
-    return this.watched.get(name)?.usage ?? { residentBytes: 0, longestStallMs: 0 };
+    return this.watched.get(name)?.usage ?? NO_USAGE;
+  }
+
+  /** What it has sent as a primary since its daemon was started. */
+  sent(name: string): SentStatus {
+    return this.watched.get(name)?.sent ?? NOTHING_SENT;
   }
 
   /** A last look, and no more. */
@@ -88,6 +98,7 @@ async function ask(watched: Watched): Promise<void> {
   try {
     const status = await set.status();
     watched.status = status;
+    watched.sent = status.pair?.sent ?? watched.sent;
     const { residentBytes = 0, longestStallMs = 0 } = status.daemon ?? {};
     usage.residentBytes = Math.max(usage.residentBytes, residentBytes);
     usage.longestStallMs = Math.max(usage.longestStallMs, longestStallMs);

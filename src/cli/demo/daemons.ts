@@ -1,7 +1,7 @@
 /**
- * The daemons of the demo, each a process of its own: `rcopy daemon` as anybody would start it. They
- * end in order when they are stopped here. However this process ends, none stays behind: each ends
- * when its standard input does.
+ * The daemons of the demo, each a process of its own: `rcopy daemon` as anybody would start it.
+ * They end in order when they are stopped here. However this process ends, none stays behind: each
+ * ends when its standard input does.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
@@ -137,7 +137,6 @@ class DaemonProcess {
     this.ready = new Promise((resolve, reject) => {
       createInterface({ input: child.stderr }).on('line', (text) => {
         const line = lineOf(text);
-        if (process.env['DEMODEBUG']) process.stderr.write(name + ' ' + Date.now() + ' ' + text + '\n');
         if (line.msg === 'ready') resolve(line);
         if ((line.level ?? LEVEL_ERROR) >= LEVEL_ERROR) this.complaint = line;
       });

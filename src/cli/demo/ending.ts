@@ -1,13 +1,11 @@
 /** How the demo's story ends: everything is stopped in order, and what is left is looked at. */
-import { RcopyError, isRcopyError, messageOf } from '../../base/errors.ts';
+import { isRcopyError, messageOf } from '../../base/errors.ts';
 import { inspectSet } from '../../control/inspect.ts';
 import { setPaths } from '../../imageset/set-folder.ts';
 import type {
   CompareAnswer,
   MigrateAnswer,
   ReplicateAnswer,
-  SentStatus,
-  StatusAnswer,
   VerifyAnswer,
 } from '../../node/answers.ts';
 import type { DemoAnswer, DemoMark } from './answer.ts';
@@ -90,12 +88,12 @@ async function stopInOrder({ stage, board, daemons, a, b, c }: Told): Promise<{
 }> {
   stage.now('the last records; then all daemons are stopped');
   await b.set.replicate({ timeoutMs: TIMEOUT_MS, maxRate: undefined });
-  const [tokyo, osaka] = [await a.set.status(), await b.set.status()];
+  const { journal } = await b.set.status();
   await board.stop();
   for (const { name } of [b, a, c]) await daemons.stop(name);
   return {
-    nextSequence: osaka.journal.nextSequence,
-    sent: { tokyo: sentOf(tokyo), osaka: sentOf(osaka) },
+    nextSequence: journal.nextSequence,
+    sent: { tokyo: board.sent(a.name), osaka: board.sent(b.name) },
   };
 }
 
@@ -150,7 +148,7 @@ function answerOf(told: Told): Omit<DemoAnswer, Ending> {
     seconds: (environment.clock.monotonicMs() - startMs) / 1000,
     folder: kept ? folder : null,
     host: { ...host.counts, pauseMs: tenths(pauseMs), slowestMs: tenths(slowestMs) },
-    daemons: [a, b, c].map(({ name }) => ({ name, ...board.usage(name) })),
+    daemons: [a, b, c].map(({ name }) => Object.assign({ name }, board.usage(name))),
     imported,
     volumeBytes: ALL_BYTES,
     firstCopy,
@@ -163,9 +161,4 @@ function answerOf(told: Told): Omit<DemoAnswer, Ending> {
 
 function tenths(milliseconds: number): number {
   return Math.round(milliseconds * 10) / 10;
-}
-
-function sentOf({ pair, set }: StatusAnswer): SentStatus {
-  if (pair?.sent) return pair.sent;
-  throw new RcopyError('E_INTERNAL', `${set.name} does not say what it has sent`);
 }

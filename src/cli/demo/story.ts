@@ -1,6 +1,6 @@
 /**
- * The demo's story: a host writes to A, A copies to C, the primary moves to B while the host goes on
- * and C follows. Each set has a daemon in a process of its own; what is told here is done by the
+ * The demo's story: a host writes to A, A copies to C, the primary moves to B while the host goes
+ * on and C follows. Each set has a daemon in a process of its own; what is told here is done by the
  * same calls that the commands make.
  */
 import { join } from 'node:path';
@@ -48,6 +48,11 @@ const LIVE_LOOK_AT = 0.86;
 /** What tokyo sends a second: slow enough to be seen, and more than the host writes. */
 const TOKYO_RATE = 16 * MIB;
 const MOVE_RATE_MIN = 7 * MIB;
+
+/** What it is to owe when the move begins, and how long that may take. */
+const OWED_BYTES = 8 * MIB;
+const OWING_MS_MAX = 2_000;
+const LOOK_MS = 50;
 
 export interface StoryOptions {
   readonly environment: Environment;
@@ -237,6 +242,7 @@ class Story {
     await site.makeLike(this.place('osaka'), a.folder);
     const b = await this.start('osaka');
     await this.untilShare(MOVE_AT);
+    await this.untilOwing(OWED_BYTES);
     await this.start('kyoto', { listen: listenOf(c) });
     stage.tell('kyoto was stopped and started again: it goes on where it was');
     host.path.next = b;
@@ -350,6 +356,14 @@ class Story {
     const { environment, seconds } = this.options;
     const leftMs = (share - this.share()) * seconds * 1000;
     if (leftMs > 0) await environment.clock.sleep(leftMs);
+  }
+
+  /** Until A owes C so much; on a machine that is too slow for it, not for ever. */
+  private async untilOwing(bytes: number): Promise<void> {
+    const { clock } = this.options.environment;
+    const untilMs = clock.monotonicMs() + OWING_MS_MAX;
+    const owed = () => this.board.status('tokyo')?.pair?.lag?.bytes ?? 0;
+    while (owed() < bytes && clock.monotonicMs() < untilMs) await clock.sleep(LOOK_MS);
   }
 
   /** The rate at which so much takes a part of the host's time. */

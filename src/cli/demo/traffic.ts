@@ -1,7 +1,7 @@
 /**
- * What the demo's host writes and reads: the changes of a file system as they fall due, and anything
- * anywhere in another volume. No two requests of a burst overlap: nobody could tell which of two
- * that are under way at once came last.
+ * What the demo's host writes and reads: the changes of a file system as they fall due, and
+ * anything anywhere in another volume. No two requests of a burst overlap: nobody could tell which
+ * of two that are under way at once came last.
  */
 import { isZero } from '../../base/bytes.ts';
 import { MIB } from '../../base/limits.ts';
