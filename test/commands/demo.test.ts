@@ -90,11 +90,11 @@ function daemonsIn(stdout: string): string[] {
 /** Waits until nobody answers there any more: who is killed takes nobody along at once. */
 async function untilNobodyAt(addresses: readonly string[]): Promise<void> {
   for (const address of addresses) {
-    while (await answers(address)) await nodeEnvironment.clock.sleep(50);
+    while (await isAnswered(address)) await nodeEnvironment.clock.sleep(50);
   }
 }
 
-async function answers(address: string): Promise<boolean> {
+async function isAnswered(address: string): Promise<boolean> {
   try {
     (await nodeNetwork.dial(parseAddress(address))).destroy();
     return true;

@@ -8,7 +8,7 @@ import type { HostPath } from './host-path.ts';
 import type { Change, Traffic } from './traffic.ts';
 import type { Witness } from './witness.ts';
 
-const BURST_EVERY_MS = 15;
+const BURST_EVERY_MS = 20;
 const LOOK_EVERY_BURSTS = 8;
 
 export interface HostParts {

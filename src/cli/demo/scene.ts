@@ -53,7 +53,12 @@ function newestOf({ journal }: StatusAnswer): number {
 }
 
 function newestOfPrimary(status: StatusAnswer | undefined): number | undefined {
-  return status?.set.role === 'primary' ? newestOf(status) : undefined;
+  return status?.set.role === 'primary' && !isEmpty(status) ? newestOf(status) : undefined;
+}
+
+/** A set that was made, and that nobody has written to. */
+function isEmpty({ set }: StatusAnswer): boolean {
+  return set.role === 'primary' && set.epoch === 0;
 }
 
 function restoredOf(status: StatusAnswer | undefined): number | undefined {
@@ -64,6 +69,7 @@ function boxOf(status: StatusAnswer | undefined): Pick<BoxScene, 'role' | 'epoch
   if (!status) return { role: '', epoch: undefined, alive: false };
   const { set, seal, pair } = status;
   const { role, epoch } = set;
+  if (isEmpty(status)) return { role: 'empty', epoch: undefined, alive: true };
   switch (role) {
     case 'primary':
       return { role: seal ? 'sealed' : 'primary', epoch, alive: !seal };

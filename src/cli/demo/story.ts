@@ -46,11 +46,11 @@ const MOVE_SHARE = 0.35;
 const LIVE_LOOK_AT = 0.86;
 
 /** What tokyo sends a second: slow enough to be seen, and more than the host writes. */
-const TOKYO_RATE = 16 * MIB;
+const TOKYO_RATE = 10 * MIB;
 const MOVE_RATE_MIN = 7 * MIB;
 
 /** What it is to owe when the move begins, and how long that may take. */
-const OWED_BYTES = 8 * MIB;
+const OWED_BYTES = 10 * MIB;
 const OWING_MS_MAX = 2_000;
 const LOOK_MS = 50;
 
