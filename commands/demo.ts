@@ -10,7 +10,7 @@ import { loadPaint, plainPaint, wantsColor } from '../src/cli/paint.ts';
 import type { Paint, Screen } from '../src/cli/paint.ts';
 import { watchSignals } from '../src/cli/stop-signals.ts';
 
-const SECONDS_DEFAULT = 15;
+const SECONDS_DEFAULT = 13;
 const SECONDS_MAX = 3600;
 
 export default class Demo extends RcopyCommand {

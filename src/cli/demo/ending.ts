@@ -16,7 +16,7 @@ import type { DemoImages } from './images.ts';
 import { proofOf } from './proof.ts';
 import type { Refusal } from './proof.ts';
 import type { Player, StoryOptions } from './story.ts';
-import { ALL_BYTES } from './volumes.ts';
+import { ALL_BYTES, VOLUMES } from './volumes.ts';
 import type { Witness } from './witness.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -40,28 +40,23 @@ export interface Told extends StoryOptions {
 }
 
 export async function endStory(told: Told): Promise<DemoAnswer> {
-  const { environment, stage, witness, run, images, a, b, c } = told;
+  const { environment, stage, run, images, a, b, c } = told;
   const { nextSequence, sent } = await stopInOrder(told);
   stage.now('comparing osaka with kyoto, and reading everything');
   const { compared, verified } = await readClosed(told);
 
   stage.now('the witness compares its own files with kyoto, byte by byte');
-  const dbImage = setPaths.image(c.folder, 'db');
-  const comparisons = [
-    await witness.compare('db', dbImage),
-    await witness.compare('log', setPaths.image(c.folder, 'log')),
-  ];
-  const report = await witness.report();
-  const witnessExit = await witness.end();
-
-  stage.now('checking the file system on kyoto');
-  const fsck = images.kind === 'ext4' ? await run('e2fsck', ['-fn', dbImage]) : undefined;
-  stage.now('starting tokyo once more');
-  const sealed = await refusalOf(told);
+  const [testimony, fsck, sealed] = await Promise.all([
+    testimonyOf(told),
+    images.kind === 'ext4' ? run('e2fsck', ['-fn', setPaths.image(c.folder, 'db')]) : undefined,
+    refusalOf(told),
+  ]);
+  const { report, comparisons } = testimony;
 
   const proof = proofOf({
     ...told,
-    ...{ report, comparisons, witnessExit, compared, verified, sent, nextSequence, fsck, sealed },
+    ...testimony,
+    ...{ compared, verified, sent, nextSequence, fsck, sealed },
     fileSystem: images.kind === 'ext4',
     sets: {
       a: inspectSet(environment, a.folder),
@@ -107,6 +102,16 @@ async function readClosed({ site, b, c }: Told): Promise<{
   const verified = [await osaka.verify(), await (await site.open(c.folder)).verify()];
   await site.close();
   return { compared, verified };
+}
+
+/** What the witness says of kyoto's images, and of all that it was told. */
+async function testimonyOf({ witness, c }: Told) {
+  const comparisons = [];
+  for (const { name } of VOLUMES) {
+    comparisons.push(await witness.compare(name, setPaths.image(c.folder, name)));
+  }
+  const report = await witness.report();
+  return { comparisons, report, witnessExit: await witness.end() };
 }
 
 /** Asks the sealed set once more, when its daemon was started again. */

@@ -5,6 +5,7 @@ import { formatDuration } from '../../base/durations.ts';
 import type { Paint } from '../paint.ts';
 import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoAnswer, Proof } from './answer.ts';
+import { copiedText } from './words.ts';
 
 export function demoView(answer: DemoAnswer, paint: Paint): string[] {
   const { strong, faint, good, bad } = paint;
@@ -28,7 +29,7 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 
 function facts(answer: DemoAnswer): string[][] {
   const { host, sent, migration, imported, volumeBytes, bothSentMs } = answer;
-  const { nextSequence, journalCursor, copiedBytes, switchPauseMs } = migration;
+  const { nextSequence, journalCursor, copy, copiedBytes, switchPauseMs } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
   return [
@@ -59,7 +60,7 @@ function facts(answer: DemoAnswer): string[][] {
         `tokyo owed ${counted(owed, 'number')}`,
     ],
     ...twoSenders(bothSentMs),
-    ['copy behind', `${formatSize(copiedBytes)} fetched by osaka while it served the host`],
+    ['contents', copiedText(copy, copiedBytes)],
     ['daemons', `${answer.daemons.length} processes, at most ${memoryOf(answer)}`],
   ];
 }
