@@ -85,7 +85,7 @@ export class HostPath {
         return { at: current.name, data: parts.length === 0 ? NOTHING : Buffer.concat(parts) };
       } catch (error) {
         const isSealed = isRcopyError(error, 'E_STOPPED');
-        if (!isSealed || !this.next || current === this.next) throw error;
+        if (!isSealed || !this.next || current === this.next) throw hostError(error, current);
         // Who was refused meanwhile is refused once more by the new set, or not at all.
         if (current === this.current) await this.move(this.next, startMs);
       }
@@ -132,6 +132,16 @@ export class HostPath {
     this.pauseMs = this.parts.clock.monotonicMs() - this.heldSinceMs;
     this.heldSinceMs = undefined;
   }
+}
+
+/** What a host would see, and whose answer it was. */
+function hostError(error: unknown, { name }: Exports): unknown {
+  if (!isRcopyError(error)) return error;
+  const isFull = error.code === 'E_NO_SPACE';
+  return new RcopyError(error.code, `the host at ${name} got an error: ${error.message}`, {
+    hint: isFull ? 'the demo needs about 1 GiB in its folder' : error.hint,
+    cause: error,
+  });
 }
 
 async function connect({ network, clock }: PathParts, { nbd }: Exports): Promise<Clients> {
