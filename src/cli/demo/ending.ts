@@ -15,7 +15,8 @@ import { HostPath } from './host-path.ts';
 import type { DemoImages } from './images.ts';
 import { proofOf } from './proof.ts';
 import type { Refusal } from './proof.ts';
-import type { Player, StoryOptions } from './story.ts';
+import type { Player } from './players.ts';
+import type { StoryOptions } from './story.ts';
 import { ALL_BYTES, VOLUMES } from './volumes.ts';
 import type { Witness } from './witness.ts';
 
