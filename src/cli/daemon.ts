@@ -17,6 +17,8 @@ export interface ServeRequest extends Omit<GivenSettings, 'log-level' | 'log-for
   readonly lockWaitMs: number;
   /** Send what the secondary lacks now, and return. */
   readonly once: boolean;
+  /** The end of standard input asks for the same as SIGTERM. */
+  readonly 'until-stdin-ends'?: boolean;
   /** Path of the TOML file; `rcopy.toml` in the folder where there is one, unless told. */
   readonly config?: string | undefined;
   readonly 'log-level'?: GivenSettings['log-level'];
@@ -35,6 +37,7 @@ export async function serve(request: ServeRequest): Promise<ServedAnswer | Repli
   const settings = settingsOf(request, nodeEnvironment.files);
   const log = await makeLog(settings, process.stderr);
   const signals = watchSignals(process);
+  if (request['until-stdin-ends'] === true) stopWhenInputEnds();
   try {
     const starting = StorageDaemon.start({
       environment: nodeEnvironment,
@@ -64,6 +67,14 @@ export async function serve(request: ServeRequest): Promise<ServedAnswer | Repli
   } finally {
     signals.release();
   }
+}
+
+/** Does not keep the process alive by itself. */
+function stopWhenInputEnds(): void {
+  const { stdin } = process;
+  stdin.once('end', () => process.kill(process.pid, 'SIGTERM'));
+  stdin.resume();
+  if ('unref' in stdin) stdin.unref();
 }
 
 function settingsOf(request: ServeRequest, files: FileSystem): DaemonSettings {

@@ -76,6 +76,25 @@ describe('a daemon holds its set', () => {
     expect(await third.stop()).toBe(0);
   });
 
+  test('a secondary stops in order while its primary is connected to it', async () => {
+    await create('tokyo');
+    await create('kyoto');
+    const [tokyo, kyoto] = [await serve('tokyo'), await serve('kyoto', '--listen', '127.0.0.1:0')];
+    const { address } = await kyoto.ready;
+    await rcopyJson('pair', 'create', at('tokyo'), String(address), '--wait');
+    expect(await kyoto.stop()).toBe(0);
+    expect(await rcopyJson('verify', at('kyoto'))).toMatchObject({ ok: true });
+    expect(await tokyo.stop()).toBe(0);
+  });
+
+  test('with --until-stdin-ends it stops in order when who started it is gone', async () => {
+    await create('tokyo');
+    const daemon = await serve('tokyo', '--until-stdin-ends');
+    daemon.endInput();
+    expect(await daemon.ended).toEqual({ code: 0, signal: null });
+    expect(daemon.log.at(-1)?.msg).toBe('stopped: everything acknowledged is safe');
+  });
+
   test('errors are those of the set, with their exit codes', async () => {
     await create('tokyo');
     const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
