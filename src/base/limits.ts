@@ -45,6 +45,18 @@ export const OVERLAY_BYTES = 64 * MIB;
 export const APPLY_BYTES = 8 * MIB;
 export const APPLY_IDLE_MS = 200;
 
+/**
+ * Under load images are synced, and the applied number moves, when so much was written to them: the
+ * more, the more of it the page cache joins before it goes to the disk, and the longer a start has
+ * to read the journal.
+ */
+const CHECKPOINT_BYTES = 128 * MIB;
+
+/** The same for a journal of this size: a small one must be able to let go in time. */
+export function checkpointBytesFor(journalBytes: number): number {
+  return Math.min(CHECKPOINT_BYTES, Math.floor(journalBytes / 8));
+}
+
 /** Names of sets, volumes and marks. */
 export const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -157,7 +169,7 @@ export const RETRY_REFUSED_MS = 60_000;
 export interface JournalSizes {
   /** Size of one segment file. */
   readonly segmentBytes: number;
-  /** How many segments hold records at most; up to two spares come on top. */
+  /** How many segments hold records at most; with spares there are up to two files more. */
   readonly segmentsMax: number;
   /** Payload of one record. */
   readonly recordPayloadBytesMax: number;

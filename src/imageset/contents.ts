@@ -6,9 +6,9 @@
 import type { Extent } from '../base/extent.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
 import { MAP_BLOCK_BYTES } from '../base/limits.ts';
-import type { FileHandle } from '../sys/files.ts';
+import type { FileHandle, RangeWrite } from '../sys/files.ts';
 import type { BlockMap } from './block-map.ts';
-import type { ContentExtent } from './extent-map.ts';
+import type { ContentExtent, ExtentMap } from './extent-map.ts';
 import type { Overlay, OverlayLayer } from './overlay.ts';
 import { VolumeMaps } from './volume-maps.ts';
 
@@ -205,7 +205,7 @@ export class Contents {
       const map = this.present(volume);
       if (!map || map.isFull) continue;
       let last = -1;
-      for (const extent of extents.extents) {
+      for (const extent of extents.extents()) {
         for (const block of borderBlocks(extent)) {
           if (block === last) continue; // another fragment lies in it too
           last = block;
@@ -219,16 +219,22 @@ export class Contents {
     return found;
   }
 
-  /** Writes a frozen layer to the images; all blocks that it covers in part must be present. */
-  applyLayer(layer: OverlayLayer): void {
+  /**
+   * Writes a frozen layer to the images; all blocks that it covers in part must be present. The
+   * overlay goes on showing the layer until that is done. Maps are marked first: a base that is
+   * fetched meanwhile must not go over a block that is being written. A mark that is saved too
+   * early says no lie after a crash: the layer is in the journal, and comes into the images anew.
+   */
+  async applyLayer(layer: OverlayLayer): Promise<void> {
+    for (const [volume, extents] of layer.volumes.entries()) this.markMaps(volume, extents);
     for (const [volume, extents] of layer.volumes.entries()) {
-      const map = this.present(volume);
-      for (const run of contiguous(extents.extents)) this.applyRun(volume, run);
-      for (const { start, end } of extents.extents) {
-        if (map && !map.isFull) this.presence.mark(volume, start, end);
-        this.dirty.mark(volume, start, end);
-        this.changed.mark(volume, start, end);
+      const ranges: RangeWrite[] = [];
+      for (const run of contiguous(extents.extents())) {
+        const { start, end, data, mayFree } = run.first;
+        if (data) ranges.push({ position: start, parts: run.parts });
+        else this.writeImage(volume, start, end - start, undefined, mayFree);
       }
+      if (ranges.length > 0) await this.writeRanges(volume, ranges);
     }
   }
 
@@ -289,17 +295,27 @@ export class Contents {
     }
   }
 
-  private applyRun(volume: number, run: readonly ContentExtent[]): void {
-    const [first] = run;
-    const last = run.at(-1);
-    if (!first || !last) return;
-    if (first.data === undefined) {
-      this.writeImage(volume, first.start, last.end - first.start, undefined, first.mayFree);
-      return;
+  private markMaps(volume: number, extents: ExtentMap): void {
+    const map = this.present(volume);
+    const lacks = map !== undefined && !map.isFull;
+    if (!lacks && !this.dirty.inUse && !this.changed.inUse) return;
+    for (const { start, end } of extents.extents()) {
+      if (lacks) this.presence.mark(volume, start, end);
+      this.dirty.mark(volume, start, end);
+      this.changed.mark(volume, start, end);
     }
-    const parts: Uint8Array[] = [];
-    for (const extent of run) if (extent.data) parts.push(extent.data);
-    this.writeParts(volume, first.start, parts);
+  }
+
+  private async writeRanges(volume: number, ranges: readonly RangeWrite[]): Promise<void> {
+    const { handle } = this.image(volume);
+    this.unsynced.add(volume);
+    try {
+      await handle.writeRanges(ranges, 'IMAGE:WRITE');
+    } catch (error) {
+      throw fileError('writing the image', handle.path, error);
+    } finally {
+      this.unsynced.add(volume); // a sync that began in between covers a part of it at most
+    }
   }
 
   private writeImage(
@@ -358,21 +374,24 @@ function borderBlocks(extent: ContentExtent): number[] {
   return blocks;
 }
 
-/** Groups neighbours that can go to the image in one call. */
-function* contiguous(extents: readonly ContentExtent[]): Generator<ContentExtent[]> {
-  let run: ContentExtent[] = [];
+/** Neighbours that can go to the image in one call. */
+interface ContiguousRun {
+  /** The first of them, or the only one: zeroes are not joined. */
+  readonly first: ContentExtent;
+  readonly parts: Uint8Array[];
+}
+
+function* contiguous(extents: Iterable<ContentExtent>): Generator<ContiguousRun> {
+  let run: ContiguousRun | undefined;
+  let end = -1;
   for (const extent of extents) {
-    const last = run.at(-1);
-    const joins =
-      last !== undefined &&
-      last.end === extent.start &&
-      (last.data === undefined) === (extent.data === undefined) &&
-      (last.data !== undefined || last.mayFree === extent.mayFree);
-    if (!joins && run.length > 0) {
-      yield run;
-      run = [];
+    if (run && end === extent.start && run.first.data && extent.data) {
+      run.parts.push(extent.data);
+    } else {
+      if (run) yield run;
+      run = { first: extent, parts: extent.data ? [extent.data] : [] };
     }
-    run.push(extent);
+    end = extent.end;
   }
-  if (run.length > 0) yield run;
+  if (run) yield run;
 }

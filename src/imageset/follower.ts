@@ -32,7 +32,7 @@ async function follow(set: ImageSet): Promise<void> {
     const pulled = set.feed.pull();
     switch (pulled.state) {
       case 'full':
-        await set.drain();
+        await set.applier.write();
         break;
       case 'crossed':
         await cross(set, pulled.next);

@@ -7,7 +7,7 @@ import { RcopyError, fileError, messageOf } from '../base/errors.ts';
 import { isZero } from '../base/bytes.ts';
 import { findingText } from '../base/finding.ts';
 import type { Finding } from '../base/finding.ts';
-import { MARKS_REMEMBERED, OVERLAY_BYTES } from '../base/limits.ts';
+import { MARKS_REMEMBERED, OVERLAY_BYTES, checkpointBytesFor } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import type { Device } from '../device/device.ts';
@@ -126,12 +126,18 @@ export class ImageSet {
     this.fallBack = parts.fallBack;
     this.epochs = new EpochMemory(parts.cursors.epochs);
     const { clock } = parts.environment;
-    this.applier = new Applier(clock, parts.contents, {
-      makeDurable: (position) => this.makeDurable(position),
-      applied: (position) => this.noteApplied(position),
-      position: () => this.applied,
-      failed: (error) => this.fail(error),
-    });
+    this.applier = new Applier(
+      clock,
+      parts.contents,
+      {
+        makeDurable: (position) => this.makeDurable(position),
+        released: () => this.hosts.roomChanged(),
+        applied: (position) => this.noteApplied(position),
+        position: () => this.applied,
+        failed: (error) => this.fail(error),
+      },
+      checkpointBytesFor(parts.journal.capacityBytes),
+    );
     this.feed = new Feed(
       parts.journal,
       parts.contents.overlay,
@@ -424,6 +430,7 @@ export class ImageSet {
   }
 
   private async makeDurable(position: Position): Promise<void> {
+    this.hosts.writeBatch(); // the overlay shows what is not even written yet
     const run = this.journal.run(position.epoch);
     if (run && run.durable < position.sequence) await this.journal.sync();
   }
@@ -502,7 +509,9 @@ export class ImageSet {
     try {
       for (let before = -1; before < this.hosts.takenRequests; this.hosts.roomChanged()) {
         before = this.hosts.takenRequests;
-        await this.drain();
+        await this.applier.write(); // enough where the overlay was full
+        this.hosts.roomChanged();
+        if (before === this.hosts.takenRequests) await this.drain();
       }
       if (this.hosts.waitingRequests > 0 && this.mayFallBack()) {
         await this.fallBack(this);

@@ -47,7 +47,7 @@ export async function openImageSet(
   const { files } = environment;
   readSetFile(files, folder); // before the lock: a folder that is no set is not given a lock file
   const lock = await lockSet(environment, folder, options);
-  const opened: { close(): void }[] = [];
+  const opened: Opened[] = [];
   try {
     noteHolder(files, folder, { pid: options.pid, control: options.control });
     // A killed process may have replaced set.json without making that durable; what it says is
@@ -61,10 +61,15 @@ export async function openImageSet(
     await recover(set);
     return set;
   } catch (error) {
-    for (const part of opened) part.close();
+    // The last one first: what still writes ends before its files and the lock go.
+    for (const part of opened.toReversed()) await part.close();
     lock.release();
     throw fileError('opening the image set', folder, error);
   }
+}
+
+interface Opened {
+  close(): void | Promise<void>;
 }
 
 interface Assembly {
@@ -72,7 +77,7 @@ interface Assembly {
   readonly lock: FileLock;
   readonly identity: Identity;
   /** What must be closed when opening fails. */
-  readonly opened: { close(): void }[];
+  readonly opened: Opened[];
 }
 
 async function assemble(
@@ -103,7 +108,7 @@ async function assemble(
     clean: cursors.clean,
     readOnly: false,
   });
-  opened.push({ close: () => void journal.close().catch(() => undefined) });
+  opened.push({ close: () => journal.close().catch(() => undefined) });
   const set = new ImageSet({
     environment,
     folder,
@@ -123,7 +128,7 @@ async function assemble(
     openEpoch: ensureEpoch,
     fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),
   });
-  opened.push({ close: () => void set.applier.stop() });
+  opened.push({ close: () => set.applier.stop() });
   return set;
 }
 
@@ -148,7 +153,7 @@ function openImages(
   files: FileSystem,
   folder: string,
   file: SetFile,
-  opened: { close(): void }[],
+  opened: Opened[],
 ): VolumeImage[] {
   return file.volumes.map(({ name, sizeBytes }) => {
     const path = setPaths.image(folder, name);

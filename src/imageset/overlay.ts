@@ -12,15 +12,25 @@ export class OverlayLayer {
   readonly volumes: ExtentMap[];
   /** The end of the last whole host request in this layer. */
   upTo: ProvenPosition | undefined;
+  /** Payload bytes and what it costs to keep track of them, over all volumes. */
+  heldBytes = 0;
 
   constructor(volumeCount: number) {
     this.volumes = Array.from({ length: volumeCount }, () => new ExtentMap());
   }
 
-  get heldBytes(): number {
-    let sum = 0;
-    for (const volume of this.volumes) sum += volume.heldBytes;
-    return sum;
+  insert(
+    volume: number,
+    start: number,
+    length: number,
+    data: Uint8Array | undefined,
+    mayFree: boolean,
+  ): void {
+    const map = this.volumes[volume];
+    if (!map) return;
+    const before = map.heldBytes;
+    map.insert(start, length, data, mayFree);
+    this.heldBytes += map.heldBytes - before;
   }
 }
 
@@ -61,7 +71,7 @@ export class Overlay {
     data: Uint8Array | undefined,
     mayFree: boolean,
   ): void {
-    this.current.volumes[volume]?.insert(start, length, data, mayFree);
+    this.current.insert(volume, start, length, data, mayFree);
   }
 
   /** To be called at the end of each host request: only whole requests are applied (R1). */

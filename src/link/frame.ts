@@ -104,6 +104,11 @@ export class FrameReader {
   /** Where the last of `chunks` begins in the slab; undefined when it is not there. */
   private slabStart: number | undefined;
 
+  /** Of how many pieces what is held consists. */
+  get pieces(): number {
+    return this.chunks.length;
+  }
+
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.bytes += chunk.length;

@@ -151,7 +151,6 @@ export class Sender {
   }
 
   private receive(frame: Frame): void {
-    this.options.onContact?.();
     switch (frame.type) {
       case 'welcome':
         this.welcome = decodeWelcome(frame.body);
@@ -164,6 +163,7 @@ export class Sender {
       default:
         throw new RcopyError('E_PROTOCOL', `a secondary sent a ${frame.type} frame`);
     }
+    this.options.onContact?.();
     this.signal.notify();
   }
 
@@ -349,6 +349,7 @@ export class Sender {
 
   private acknowledged(message: Acknowledgement): void {
     const { set, run } = this.options;
+    this.checkWord(message);
     this.consumed = message.consumedBytes;
     this.hasProgressed ||= message.consumedBytes > 0;
     const durable = completeUpTo(message, set.file.epoch) ?? set.secondary?.durable;
@@ -367,6 +368,19 @@ export class Sender {
     if (message.usable && copied && pair?.state === 'copying' && run.epoch === set.file.epoch) {
       this.noteCopied();
     }
+  }
+
+  /** What was never sent cannot be there: to believe that would be to trim what is owed (R7). */
+  private checkWord({ consumedBytes, epochs, restored }: Acknowledgement): void {
+    const { set, run } = this.options;
+    const isOwn = run.identity.writer === set.file.setId;
+    const beyond = ({ epoch, sequence }: Position) => epoch === run.epoch && sequence > run.durable;
+    const said = [restored, ...epochs.map(({ epoch, durable: sequence }) => ({ epoch, sequence }))];
+    if (consumedBytes <= this.sent && !(isOwn && said.some(beyond))) return;
+    const { peer } = set.file.pair ?? {};
+    throw new RcopyError('E_PROTOCOL', `${peer?.name} acknowledges what was never sent to it`, {
+      hint: 'see `rcopy status` of both sets',
+    });
   }
 
   /** The secondary is usable, and follows the journal from now on. */

@@ -148,11 +148,15 @@ export class ServerHandshake {
     }
     this.option = header.u32();
     const length = header.u32();
+    if (!this.fixed && this.option !== OPTIONS.EXPORT_NAME) {
+      return end('an option other than EXPORT_NAME needs fixed newstyle');
+    }
     if (length <= NBD_OPTION_BYTES_MAX) {
       this.expect('data', length);
       return undefined;
     }
     if (this.option === OPTIONS.EXPORT_NAME) return end('the name of the export is too long');
+    if (this.option === OPTIONS.SET_META_CONTEXT) this.allocationFor = undefined;
     this.skipping = length;
     this.expect('header', OPTION_HEADER_BYTES);
     return this.refuse(OPTION_REPLIES.ERR_TOO_BIG, `${length} bytes are too long for an option`);
@@ -160,9 +164,6 @@ export class ServerHandshake {
 
   /** Answers a whole option. */
   private answer(data: Buffer): Omit<Step, 'rest'> {
-    if (!this.fixed && this.option !== OPTIONS.EXPORT_NAME) {
-      return end('an option other than EXPORT_NAME needs fixed newstyle');
-    }
     try {
       return this.answerOption(new WireReader(data));
     } catch (error) {

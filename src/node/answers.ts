@@ -65,6 +65,8 @@ export interface MarkAnswer {
 
 export interface PairAnswer {
   readonly changed: boolean;
+  /** A daemon sends by itself what the secondary lacks. */
+  readonly kept?: boolean;
   readonly pair: {
     readonly id: string;
     readonly primary: string;
@@ -104,6 +106,16 @@ export interface ReplicateAnswer {
   readonly nextSequence: number;
   readonly state: string;
   readonly seconds: number;
+}
+
+export interface SentStatus {
+  readonly records: number;
+  /** Bytes of records, headers included. */
+  readonly bytes: number;
+  /** Bytes of copied ranges; holes count nothing. */
+  readonly copiedBytes: number;
+  /** Full copies that were begun. */
+  readonly copies: number;
 }
 
 export interface WaitAnswer {
@@ -211,6 +223,8 @@ export interface StatusAnswer {
     readonly lagAgeSeconds: number | null;
     /** Of anything that came; ISO 8601; null when nothing did since the set was opened. */
     readonly lastContact: string | null;
+    /** What this primary has sent since it was opened: how much, and whether it had to copy. */
+    readonly sent?: SentStatus;
     readonly sources?: readonly SourceStatus[];
   } | null;
   readonly migration: {

@@ -2,7 +2,7 @@
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
-import type { DaemonStatus, HostStatus, LimitStatus, StatusAnswer } from './answers.ts';
+import type { DaemonStatus, HostStatus, LimitStatus, SentStatus, StatusAnswer } from './answers.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -103,7 +103,13 @@ function pairStatus(parts: StatusParts): StatusAnswer['pair'] {
     lag: lagOf(set),
     lagAgeSeconds: 0,
     lastContact: dateOf(replication.lastContactMs),
+    sent: sentBy(replication),
   };
+}
+
+function sentBy({ counts }: Replication): SentStatus {
+  const { sentRecords: records, sentBytes: bytes, copiedBytes, copiesBegun: copies } = counts;
+  return { records, bytes, copiedBytes, copies };
 }
 
 function dateOf(atMs: number): string;

@@ -22,7 +22,7 @@ export async function waitFor(
   try {
     await withTimeout(set, request, `number ${sequence} restored`, () => {
       if (restoredIn(set) >= sequence) return true;
-      if (replication.failure) throw replication.failure;
+      if (replication.trouble) throw replication.trouble;
       return false;
     });
   } finally {
@@ -31,11 +31,14 @@ export async function waitFor(
   return { sequence, restoredSequence: restoredIn(set) };
 }
 
-/** Up to where there is a usable second copy, as far as this set knows. */
+/** Up to where there is a usable second copy, as far as this set knows; there may be none. */
 function restoredIn({ file, usable, applied, secondary }: ImageSet): number {
-  if (file.role === 'secondary') return usable ? applied.sequence : 0;
-  return file.pair?.state === 'copying' ? 0 : (secondary?.restored.sequence ?? 0);
+  if (file.role === 'secondary') return usable ? applied.sequence : NO_COPY;
+  if (file.pair?.state === 'copying') return NO_COPY;
+  return secondary?.restored.sequence ?? NO_COPY;
 }
+/** Less than any number, also than that of a set that was never written. */
+const NO_COPY = -1;
 
 function wanted(set: ImageSet, { until }: WaitRequest): number {
   switch (until.kind) {

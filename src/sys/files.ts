@@ -7,7 +7,8 @@
  *
  * Errors: what the operating system says, with its `code` (`ENOENT`, `ENOSPC`, …); callers wrap
  * them with `fileError`. Reads, writes and metadata are synchronous: on a warm page cache they
- * cost a few microseconds, a thread-pool round trip costs ten times that. Syncs are asynchronous.
+ * cost a few microseconds, a thread-pool round trip costs ten times that. Syncs are asynchronous,
+ * and so are large batches of writes, which go to a thread of their own as one.
  */
 
 import type { Extent } from '../base/extent.ts';
@@ -22,6 +23,12 @@ export type Label = `${string}:${string}`;
  */
 export type OpenMode = 'read' | 'write' | 'create' | 'replace';
 
+/** One range of a file and the bytes that go there: `parts`, one behind the other. */
+export interface RangeWrite {
+  readonly position: number;
+  readonly parts: readonly Uint8Array[];
+}
+
 /** One open file. The one who opened it closes it. */
 export interface FileHandle {
   readonly path: string;
@@ -31,6 +38,13 @@ export interface FileHandle {
 
   /** Writes all of `parts`, one behind the other, at `position` (one writev where possible). */
   write(parts: readonly Uint8Array[], position: number, label: Label): void;
+
+  /**
+   * Writes many ranges that do not overlap, off the loop where there is much to write. When it
+   * resolves, all of them can be read, and a sync makes them durable; when it rejects, any of them
+   * may be there. Parts do not change until then. A close in between does not call it off.
+   */
+  writeRanges(ranges: readonly RangeWrite[], label: Label): Promise<void>;
 
   /**
    * Makes a range read as zeroes. With `keepAllocated` its blocks stay allocated (so that a later

@@ -23,9 +23,17 @@ import { ensureDirSync, removeSync } from 'fs-extra/esm';
 import type { Extent } from '../base/extent.ts';
 import { MIB } from '../base/limits.ts';
 import { scanExtent } from './extent-scan.ts';
-import type { FileHandle, FileLock, FileStatus, FileSystem, OpenMode } from './files.ts';
+import type {
+  FileHandle,
+  FileLock,
+  FileStatus,
+  FileSystem,
+  OpenMode,
+  RangeWrite,
+} from './files.ts';
 import { lockDescriptor, punchHole, seekExtent } from './node-native.ts';
 import { systemCode, systemError } from './system-error.ts';
+import { paysOffThread, writeOffThread } from './write-thread.ts';
 
 const OPEN_FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as const;
 
@@ -56,7 +64,7 @@ class NodeFileHandle implements FileHandle {
   readonly path: string;
   private readonly openDescriptor: number;
   private closed = false;
-  private syncsRunning = 0;
+  private callsRunning = 0;
 
   constructor(path: string, mode: OpenMode) {
     this.path = path;
@@ -111,25 +119,37 @@ class NodeFileHandle implements FileHandle {
     ftruncateSync(this.descriptor(), bytes);
   }
 
-  async sync(): Promise<void> {
-    const descriptor = this.descriptor();
-    this.syncsRunning += 1;
-    try {
-      await syncData(descriptor);
-    } finally {
-      this.syncsRunning -= 1;
-      if (this.closed && this.syncsRunning === 0) await closeLater(descriptor);
+  async writeRanges(ranges: readonly RangeWrite[]): Promise<void> {
+    if (paysOffThread(ranges)) {
+      await this.holding((descriptor) => writeOffThread(descriptor, ranges));
+      return;
     }
+    for (const { parts, position } of ranges) this.write(parts, position);
+  }
+
+  sync(): Promise<void> {
+    return this.holding(syncData);
   }
 
   /**
-   * A sync that still runs keeps the descriptor until it is through: its number could go to
-   * another file in between, and the sync would report on that one.
+   * A call that still runs keeps the descriptor until it is through: its number could go to another
+   * file in between, and the call would be about that one.
    */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.syncsRunning === 0) closeSync(this.openDescriptor);
+    if (this.callsRunning === 0) closeSync(this.openDescriptor);
+  }
+
+  private async holding(call: (descriptor: number) => Promise<void>): Promise<void> {
+    const descriptor = this.descriptor();
+    this.callsRunning += 1;
+    try {
+      await call(descriptor);
+    } finally {
+      this.callsRunning -= 1;
+      if (this.closed && this.callsRunning === 0) await closeLater(descriptor);
+    }
   }
 
   /** Throws after a close, since the number may belong to another file by now. */

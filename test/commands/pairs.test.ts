@@ -30,7 +30,13 @@ describe('a split', () => {
     const { tokyo, kyoto, model } = await pairOf('split');
     expect(await rcopyJson<PairAnswer>('pair', 'split', tokyo)).toEqual({
       changed: true,
-      pair: { id: expect.any(String), primary: tokyo, secondary: kyoto, state: 'split' },
+      pair: {
+        id: expect.any(String),
+        primary: tokyo,
+        secondary: kyoto,
+        state: 'split',
+        ack: 'local',
+      },
     });
     expect(await rcopyJson('pair', 'split', tokyo)).toMatchObject({ changed: false });
     expect(await rcopy('replicate', tokyo)).toMatchObject({ code: 5 }); // with nothing to send

@@ -81,7 +81,7 @@ class Cells {
 
 /** Throws unless the map holds the same extents as the model, and counts their bytes. */
 function assertMap(map: ExtentMap, model: Cells): void {
-  const found = map.extents.map(({ start, end, data, mayFree }) => ({
+  const found = [...map.extents()].map(({ start, end, data, mayFree }) => ({
     start,
     end,
     bytes: [...(data ?? Buffer.alloc(end - start))],
@@ -109,11 +109,14 @@ function dataOf({ start, end, what }: Insert, id: number): Buffer | undefined {
   return what === 'data' ? pattern(id, end - start) : undefined;
 }
 
+/** Few extents in a leaf make many leaves. */
+const leafSizes = fc.constantFrom(2, 3, 5, 64);
+
 describe('an extent map', () => {
   test('is an array of bytes, some of them not there', () => {
     fc.assert(
-      fc.property(plans(fc.tuple(inserts, stretches), 40), (list) => {
-        const map = new ExtentMap();
+      fc.property(plans(fc.tuple(inserts, stretches), 40), leafSizes, (list, leafExtentsMax) => {
+        const map = new ExtentMap(leafExtentsMax);
         const model = new Cells();
         for (const [id, [insert, range]] of list.entries()) {
           const { start, end, what } = insert;
@@ -131,7 +134,7 @@ describe('an extent map', () => {
 });
 
 function assertTouching(map: ExtentMap, { start, end }: Stretch): void {
-  const touching = map.extents.filter((extent) => extent.start < end && extent.end > start);
+  const touching = [...map.extents()].filter((extent) => extent.start < end && extent.end > start);
   const visited: unknown[] = [];
   map.forEachIn(start, end, (extent) => visited.push(extent));
   assertSame(visited, touching);
@@ -228,8 +231,8 @@ class Layers {
   /** The applier brings the frozen layer into the images, as the overlay gave it. */
   private apply(): void {
     const layer = this.overlay.freeze() as OverlayLayer;
-    for (const [volume, { extents }] of layer.volumes.entries()) {
-      for (const { start, end, data } of extents) {
+    for (const [volume, map] of layer.volumes.entries()) {
+      for (const { start, end, data } of map.extents()) {
         this.images[volume]?.set(data ?? Buffer.alloc(end - start), start);
       }
     }

@@ -47,6 +47,16 @@ describe('a pair', () => {
     expect(await sites.differs(C)).toBeUndefined();
   });
 
+  test('[R10] without a number to wait for, a wait still waits for the copy', async () => {
+    const sites = new Sites();
+    const a = await sites.create(A);
+    await sites.create(C);
+    await sites.drive(a.createPair({ secondary: C }));
+    expect(a.set.newest).toBe(0);
+    await sites.drive(a.wait({ until: { kind: 'synced' }, timeoutMs: undefined }));
+    expect(a.status().pair).toMatchObject({ state: 'paired', usable: true });
+  });
+
   test('is refused to a set that has one, was used, is too small, or is the same', async () => {
     const sites = new Sites();
     const { a, c } = await sites.paired();

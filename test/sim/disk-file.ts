@@ -1,6 +1,6 @@
 /** One open file of a simulated disk. */
 import type { Extent } from '../../src/base/extent.ts';
-import type { FileHandle, Label } from '../../src/sys/files.ts';
+import type { FileHandle, Label, RangeWrite } from '../../src/sys/files.ts';
 import { systemError } from '../../src/sys/system-error.ts';
 import { SECTOR_BYTES } from './content.ts';
 import type { CrashableDevice, OperationKind, Step } from './device.ts';
@@ -40,15 +40,21 @@ export class SimulatedFile implements FileHandle {
   }
 
   write(parts: readonly Uint8Array[], position: number, label: Label): void {
-    const bytes = Buffer.concat(parts);
-    const writeFirst = (length: number): void => {
-      this.node.content.write(bytes.subarray(0, length), position);
-      this.owner.device.bytesWritten += length;
-    };
-    this.change('write', label, {
-      whole: () => writeFirst(bytes.length),
-      partly: () => writeFirst(this.tornLength(position, bytes.length)),
+    this.change('write', label, this.writing({ parts, position }));
+  }
+
+  /** Others come in between, a close too: half of it at once, the rest a little later. */
+  async writeRanges(ranges: readonly RangeWrite[], label: Label): Promise<void> {
+    const half = Math.ceil(ranges.length / 2);
+    for (const { parts, position } of ranges.slice(0, half)) this.write(parts, position, label);
+    await new Promise<void>((resolve) => {
+      this.owner.defer(resolve);
     });
+    for (const range of ranges.slice(half)) {
+      const { path } = this;
+      const step = this.writing(range);
+      this.owner.device.perform({ ...step, kind: 'write', label, path, mutating: true });
+    }
   }
 
   zero(position: number, length: number, keepAllocated: boolean, label: Label): void {
@@ -101,6 +107,18 @@ export class SimulatedFile implements FileHandle {
     if (!this.open) return;
     this.open = false;
     this.owner.closed(this.node);
+  }
+
+  private writing({ parts, position }: RangeWrite): Pick<Step<void>, 'whole' | 'partly'> {
+    const bytes = Buffer.concat(parts);
+    const writeFirst = (length: number): void => {
+      this.node.content.write(bytes.subarray(0, length), position);
+      this.owner.device.bytesWritten += length;
+    };
+    return {
+      whole: () => writeFirst(bytes.length),
+      partly: () => writeFirst(this.tornLength(position, bytes.length)),
+    };
   }
 
   /** Some of the bytes, up to a sector's border; all or none of them now and then. */

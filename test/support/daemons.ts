@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import type { ReadyAnswer } from '../../src/daemon/storage-daemon.ts';
-import { run } from './programs.ts';
+import { run } from './processes.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'run.js');
 

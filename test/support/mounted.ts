@@ -5,7 +5,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { begin, run, succeed } from './programs.ts';
-import type { Running } from './programs.ts';
+import type { Running } from './processes.ts';
 
 const STEP_MS = 30_000;
 const LOOK_AGAIN_MS = 50;

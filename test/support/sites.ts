@@ -5,6 +5,7 @@
  */
 import { RcopyError } from '../../src/base/errors.ts';
 import { submitAndWait } from '../../src/device/device.ts';
+import { LINK_BEAT_MS } from '../../src/base/limits.ts';
 import type { JournalSizes } from '../../src/base/limits.ts';
 import type { VolumeEntry } from '../../src/format/set-file.ts';
 import { makeSetFolder } from '../../src/imageset/set-folder.ts';
@@ -49,7 +50,12 @@ export interface SitesOptions {
   readonly journal?: JournalSizes;
   /** How long each sync of a disk takes; a microtask unless told. */
   readonly syncMs?: number;
+  /** Every set is had by a daemon, on links over a network, with these settings. */
+  readonly daemons?: Partial<NodeOptions> | undefined;
 }
+
+/** How daemons open their sets. */
+const AS_DAEMON = { beatMs: LINK_BEAT_MS, roomWaitMs: 60_000 } as const;
 
 export class Sites {
   readonly clock = new SimulatedClock();
@@ -58,15 +64,19 @@ export class Sites {
   readonly model: VolumesModel;
   /** Stands between the ends of every new link. */
   wrap: Wrap | undefined;
+  /** Asked before each new link; one that does not answer is a network that does not. */
+  beforeDial: ((address: string) => Promise<void>) | undefined;
   /** Addresses that nobody answers at. */
   readonly away = new Set<string>();
   private readonly machines = new Map<string, Machine>();
-  private readonly random;
+  readonly random;
+  private readonly daemons: Partial<NodeOptions> | undefined;
   private readonly seed: number;
   private readonly journal: JournalSizes;
   private readonly syncMs: number;
 
-  constructor({ seed = 1, volumes, journal, syncMs = 0 }: SitesOptions = {}) {
+  constructor({ seed = 1, volumes, journal, syncMs = 0, daemons }: SitesOptions = {}) {
+    this.daemons = daemons;
     this.seed = seed;
     this.random = seededRandom(seed);
     this.volumes = volumes ?? TWO_VOLUMES;
@@ -100,7 +110,8 @@ export class Sites {
   /** The node of a set, opened when it is not. */
   async open(folder: string, options: Partial<NodeOptions> = {}): Promise<StorageNode> {
     const machine = this.machine(folder);
-    machine.node ??= await this.drive(
+    if (machine.node) return machine.node;
+    machine.node = await this.drive(
       StorageNode.open(this.environment(folder), folder, {
         lockWaitMs: 0,
         pid: 1,
@@ -108,9 +119,12 @@ export class Sites {
         connector: { dial: (address) => this.dial(folder, address) },
         address: folder,
         eager: true,
+        ...(this.daemons && AS_DAEMON),
+        ...this.daemons,
         ...options,
       }),
     );
+    if (this.daemons) machine.node.startServing();
     return machine.node;
   }
 
@@ -277,6 +291,7 @@ export class Sites {
 
   /** A link as `from` dials it. */
   async dial(from: string, address: string): Promise<ByteStream> {
+    await this.beforeDial?.(address);
     const node = this.away.has(address) ? undefined : this.machines.get(address)?.node;
     if (!node) throw new RcopyError('E_UNREACHABLE', `nobody answers at ${address}`);
     const names = { names: [from, address] as const, chunkBytesMax: 16 * 1024 };

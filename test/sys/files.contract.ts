@@ -61,6 +61,9 @@ export function describeFiles(name: string, prepare: () => FilesUnderTest): void
     describe('read and write', () => {
       describeReadAndWrite();
     });
+    describe('many ranges', () => {
+      describeRanges();
+    });
     describe('zero, holes and size', () => {
       describeZero();
     });
@@ -154,6 +157,65 @@ function describeReadAndWrite(): void {
     handle.write([part], 0, LABEL);
     part.fill('x');
     expect(readAll(handle).toString()).toBe('mine');
+  });
+}
+
+function describeRanges(): void {
+  /** Ranges that do not overlap, in no order, some of several parts; and what they make. */
+  function ranges(count: number, bytesEach: number) {
+    const expected = Buffer.alloc(count * 2 * bytesEach, 0xee);
+    const list = Array.from({ length: count }, (_, index) => {
+      const position = ((index * 7) % count) * 2 * bytesEach + (index % 3);
+      const bytes = Buffer.alloc(bytesEach, index + 1);
+      expected.set(bytes, position);
+      return { position, parts: [bytes.subarray(0, index % 5), bytes.subarray(index % 5)] };
+    });
+    return { list, expected };
+  }
+
+  test.each([
+    ['few small ones', 3, 100],
+    ['none', 0, 100],
+    ['many', 1000, 4096],
+    ['large ones', 4, 1_500_000],
+  ])('%s are in the file when it resolves', async (_what, count, bytesEach) => {
+    const { list, expected } = ranges(count, bytesEach);
+    const handle = open('a', 'create');
+    handle.write([Buffer.alloc(expected.length, 0xee)], 0, LABEL);
+    await handle.writeRanges(list, LABEL);
+    expect(readAll(handle).equals(expected)).toBe(true);
+    await handle.sync(LABEL);
+  });
+
+  test('several batches at once, in several files', async () => {
+    const batches = ['a', 'b', 'c'].map((name) => ({ name, made: ranges(300, 4096) }));
+    await Promise.all(
+      batches.map(async ({ name, made: { list, expected } }) => {
+        const handle = open(name, 'create');
+        handle.write([Buffer.alloc(expected.length, 0xee)], 0, LABEL);
+        await handle.writeRanges(list, LABEL);
+        expect(readAll(handle).equals(expected)).toBe(true);
+      }),
+    );
+  });
+
+  test('a close in between does not call it off', async () => {
+    const { list, expected } = ranges(300, 4096);
+    const handle = open('a', 'create');
+    handle.write([Buffer.alloc(expected.length, 0xee)], 0, LABEL);
+    const written = handle.writeRanges(list, LABEL);
+    handle.close();
+    await written;
+    expect(readAll(open('a', 'read')).equals(expected)).toBe(true);
+    await expect(handle.writeRanges(list, LABEL)).rejects.toEqual(code('EBADF'));
+  });
+
+  test.each([1, 1000])('%i where nothing can be written', async (count) => {
+    put('a', 'text');
+    const handle = open('a', 'read');
+    await expect(handle.writeRanges(ranges(count, 4096).list, LABEL)).rejects.toEqual(
+      code('EBADF'),
+    );
   });
 }
 
