@@ -137,7 +137,7 @@ export class RemoteAck {
     const { pair, seal } = this.set.file();
     if (this.waiters.length === 0 && pair?.ack !== 'remote') return;
     const acknowledged = this.set.acknowledged();
-    if (acknowledged !== this.seen) {
+    if (!samePosition(acknowledged, this.seen)) {
       this.seen = acknowledged;
       this.movedMs = this.set.clock.monotonicMs();
     }
@@ -224,4 +224,9 @@ export class RemoteAck {
           };
     this.look();
   }
+}
+
+function samePosition(one: Position | undefined, other: Position | undefined): boolean {
+  if (!one || !other) return one === other;
+  return comparePositions(one, other) === 0;
 }

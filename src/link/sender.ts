@@ -74,6 +74,10 @@ export class Sender {
   private readonly signal = new Signal();
   private readonly pacer: Pacer;
   private welcome: Welcome | undefined;
+  /** The secondary's place in the history is proved. */
+  private isProven = false;
+  /** Its latest word before that. */
+  private early: Acknowledgement | undefined;
   private greeted = false;
   private reader: RunReader | undefined;
   private copy: CopyRanges | undefined;
@@ -156,7 +160,7 @@ export class Sender {
         this.welcome = decodeWelcome(frame.body);
         break;
       case 'acknowledgement':
-        this.acknowledged(decodeAcknowledgement(frame.body));
+        this.take(decodeAcknowledgement(frame.body));
         break;
       case 'ping':
         break;
@@ -199,8 +203,18 @@ export class Sender {
         this.continueCopy(decision.copy, decision.copy.complete);
         break;
       case 'begin-copy':
+        this.early = undefined; // it spoke of what the copy replaces
+        this.isProven = true;
         await this.beginCopy(welcome);
     }
+    this.isProven = true;
+    if (this.early) this.acknowledged(this.early);
+  }
+
+  /** What the secondary says counts when it is proved where it stands (R5). */
+  private take(message: Acknowledgement): void {
+    if (this.isProven) this.acknowledged(message);
+    else this.early = message;
   }
 
   private beginRecords(from: number): void {

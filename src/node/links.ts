@@ -90,6 +90,7 @@ export class Links implements Dialler {
     );
     channel.listen({
       frame: (frame) => {
+        if (frame.type === 'ping') return; // whoever dialled has something to do before it speaks
         timer.cancel();
         this.waiting.delete(channel);
         if (frame.type !== 'hello') {

@@ -274,12 +274,14 @@ export class Replication {
     if (!pair) throw notPaired(set);
     this.links += 1;
     const channel = await links.dial(pair.peer.address);
+    // Whoever stops closes it, from now on.
+    this.channel = channel;
+    // What was full has the time to be sent now.
+    if (!this.stopping && pair.state === 'suspended') await goOn(set);
     if (this.stopping) {
       channel.close();
       return;
     }
-    // What was full has the time to be sent now.
-    if (pair.state === 'suspended') await goOn(set);
     const sender = new Sender({
       set,
       run,
@@ -300,7 +302,6 @@ export class Replication {
       },
     });
     this.before = this.counts;
-    this.channel = channel;
     this.sender = sender;
     try {
       await sender.run();

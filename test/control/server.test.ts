@@ -126,6 +126,79 @@ describe('what is no call is refused, and the daemon lives on', () => {
   });
 });
 
+describe('a page of somebody else, in a browser of somebody who may', () => {
+  /** fetch sets Host and Origin itself. */
+  function ask(headers: Record<string, string>, path = 'remake', upgrade = false) {
+    return new Promise<number>((resolve, reject) => {
+      const method = upgrade ? 'GET' : 'POST';
+      const asked = request(url(path), { method, headers });
+      asked.on('response', (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      asked.on('upgrade', (_, socket) => {
+        socket.destroy();
+        resolve(101);
+      });
+      asked.on('error', reject);
+      asked.end();
+    });
+  }
+  const link = { connection: 'Upgrade', upgrade: 'rcopy-link/1' };
+
+  test('is not obeyed', async () => {
+    expect(await ask({})).toBe(200);
+    for (const headers of [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { host: 'evil.example' },
+      { host: 'evil.example:80' },
+      { host: '127.0.0.1.evil.example' },
+    ]) {
+      expect([headers, await ask(headers)]).toEqual([headers, 400]);
+      expect(await ask({ ...headers, ...link }, 'link', true)).toBe(400);
+    }
+  });
+
+  test('addresses, and the names that it goes by, are its own', async () => {
+    expect(await ask({ host: 'localhost:7070' })).toBe(200);
+    expect(await ask({ host: '[::1]:7070' })).toBe(200);
+    expect(await ask(link, 'link', true)).toBe(101);
+    expect(await ask({ host: 'tokyo.example:7070' })).toBe(400);
+    await server.listen({ host: '127.0.0.1', port: 0 }, { host: 'Tokyo.example', port: 7070 });
+    expect(await ask({ host: 'tokyo.example:7070' })).toBe(200);
+  });
+});
+
+test('a peer that resets while the set is still being opened ends nothing but itself', async () => {
+  let opened = (): void => undefined;
+  const slow = new ControlServer(
+    {
+      find: () =>
+        new Promise((resolve) => {
+          opened = () => resolve(node);
+        }),
+      acceptLink: async () => {
+        throw new Error('a dead connection became a link');
+      },
+      remake: async () => undefined,
+    },
+    nodeEnvironment.clock,
+  );
+  const at = await slow.listen({ host: '127.0.0.1', port: 0 });
+  const head = 'host: 127.0.0.1\r\nconnection: Upgrade\r\nupgrade: rcopy-link/1\r\n\r\n';
+  const socket = connect(at, '127.0.0.1');
+  await new Promise<void>((resolve) => {
+    socket.write(`GET /v1/sets/own/link HTTP/1.1\r\n${head}`, () => setTimeout(resolve, 50));
+  });
+  socket.resetAndDestroy();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  opened();
+  await slow.close();
+  expect((await remote.status()).set.name).toBe('tokyo');
+});
+
 describe('what is cut in the middle', () => {
   test('a write that breaks off leaves what was answered to nobody, and no gap', async () => {
     async function* breaksOff(): AsyncGenerator<Uint8Array> {

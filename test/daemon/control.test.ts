@@ -177,6 +177,23 @@ describe('a pair of daemons', () => {
     });
   });
 
+  test('a target that is overwritten is served on, by its address and by its folder', async () => {
+    await create('tokyo');
+    await create('kyoto');
+    await serve('tokyo', '--listen', '127.0.0.1:0');
+    const c = await serve('kyoto', '--listen', '127.0.0.1:0');
+    const secondary = String((await c.ready).address);
+    await rcopyJson('write', secondary, '--offset', '0', '--data', 'old');
+    await rcopyJson('write', at('tokyo'), '--offset', '0', '--data', 'new');
+    const before = await rcopyJson<StatusAnswer>('status', at('kyoto'));
+    await rcopyJson('pair', 'create', at('tokyo'), secondary, '--overwrite', '--wait');
+    expect(await text(at('kyoto'), 3)).toBe('new');
+    const after = await rcopyJson<StatusAnswer>('status', at('kyoto'));
+    expect(after.set.role).toBe('secondary');
+    expect(after.set.id).not.toBe(before.set.id);
+    expect(await c.stop()).toBe(0);
+  });
+
   test('a secondary that nobody serves is opened by the daemon itself', async () => {
     await create('tokyo');
     await serve('tokyo');

@@ -47,6 +47,19 @@ function primary() {
 }
 
 describe('remote acknowledgement', () => {
+  test('words that say nothing new do not put off its end', async () => {
+    const { clock, ack, write, acknowledge, flush } = primary();
+    ack.linkUp();
+    write(12);
+    const waiting = flush();
+    for (let elapsedMs = 0; elapsedMs <= TIMEOUT_MS; elapsedMs += 1000) {
+      acknowledge(10);
+      await clock.pass(1000);
+    }
+    expect(waiting.is).toBe('ok');
+    expect(ack.whyLocal).toMatch(/durable/);
+  });
+
   test('a flush is answered when all before it is there, without a gap', async () => {
     const { clock, ack, write, acknowledge, flush } = primary();
     ack.linkUp();
