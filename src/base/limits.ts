@@ -169,7 +169,7 @@ export const RETRY_REFUSED_MS = 60_000;
 export interface JournalSizes {
   /** Size of one segment file. */
   readonly segmentBytes: number;
-  /** How many segments hold records at most; up to two spares come on top. */
+  /** How many segments hold records at most; with spares there are up to two files more. */
   readonly segmentsMax: number;
   /** Payload of one record. */
   readonly recordPayloadBytesMax: number;

@@ -24,7 +24,12 @@ export function pairView(
 /** What was copied, or how to copy. */
 function copyLines(answer: ReplicatedPairAnswer, primary: string, paint: Paint): string[] {
   if (answer.replicated !== undefined) return indented([replicatedText(answer.replicated)]);
-  return answer.pair?.state === 'copying' ? nextLine(`rcopy replicate ${primary}`, paint) : [];
+  if (answer.pair?.state !== 'copying') return [];
+  const next = answer.kept ? `rcopy wait ${primary} --synced` : `rcopy replicate ${primary}`;
+  return [
+    ...(answer.kept ? indented(['the daemon copies by itself']) : []),
+    ...nextLine(next, paint),
+  ];
 }
 
 function nextLine(command: string, { faint, accent }: Paint): string[] {

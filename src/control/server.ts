@@ -117,7 +117,7 @@ export class ControlServer {
   /** Nothing new is taken; what is under way is cut, links excepted. */
   async close(): Promise<void> {
     for (const server of this.servers) {
-      // Its callback would wait for links as well, which end with their sets.
+      // Its callback would wait for links as well, and those end with their sets, later.
       server.close();
       server.closeAllConnections();
     }

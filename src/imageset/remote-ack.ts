@@ -121,7 +121,6 @@ export class RemoteAck {
 
   linkUp(): void {
     this.link = { is: 'up' };
-    this.movedMs = this.set.clock.monotonicMs();
     if (this.degraded) this.degraded = { ...this.degraded, until: this.set.newest() };
     this.look();
   }
@@ -194,8 +193,11 @@ export class RemoteAck {
   private deadlineMs(): number | undefined {
     if (!this.isInForce || this.failure) return undefined;
     const { timeoutMs } = this.set;
-    if (this.link.is === 'down') return this.link.sinceMs + timeoutMs;
-    return this.waiters.length > 0 ? this.movedMs + timeoutMs : undefined;
+    // A link that comes and goes is no progress: what counts is the cursor.
+    const stalled = this.waiters.length > 0 ? this.movedMs : Number.POSITIVE_INFINITY;
+    const down = this.link.is === 'down' ? this.link.sinceMs : Number.POSITIVE_INFINITY;
+    const sinceMs = Math.min(stalled, down);
+    return Number.isFinite(sinceMs) ? sinceMs + timeoutMs : undefined;
   }
 
   private arm(): void {

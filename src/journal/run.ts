@@ -4,8 +4,10 @@
  */
 import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
+import { roundUp } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
+import { SEGMENT_BYTES_MAX } from '../base/limits.ts';
 import {
   RECORD_HEADER_BYTES,
   encodeRecordHeader,
@@ -24,6 +26,12 @@ import type { RunIdentity } from './types.ts';
 const PADDING = Buffer.alloc(32);
 /** Written behind the end, so that what a recycled file held is not taken for a torn tail. */
 const TERMINATOR = Buffer.alloc(RECORD_HEADER_BYTES);
+/**
+ * Where little is synced at a time, a new file is filled ahead by this part of a segment: a sync of
+ * a file that grew takes several times as long, since the file system's own journal is synced too.
+ */
+const FILL_SHARE = 128;
+const ZEROES = Buffer.alloc(SEGMENT_BYTES_MAX / FILL_SHARE + RECORD_HEADER_BYTES);
 /** Headers of one writev are laid out in arenas of this size. */
 const ARENA_BYTES = 64 * 1024;
 
@@ -83,6 +91,11 @@ export class Run {
   private syncing: readonly FileHandle[] = [];
   private handle: FileHandle | undefined;
   private endOffset: number;
+  /** How far the file of the last segment reaches. */
+  private fileEnd = 0;
+  private bytesSinceSync = 0;
+  /** What the last sync covered. */
+  private commitBytes = 0;
   private parts: Uint8Array[] = [];
   private partsBytes = 0;
   private arena = Buffer.alloc(0);
@@ -191,9 +204,12 @@ export class Run {
     const handle = this.openEnd();
     this.noteUnsynced(handle);
     const end = this.endOffset + this.partsBytes;
-    if (end + TERMINATOR.length <= this.store.segmentBytes) this.parts.push(TERMINATOR);
+    const behind = this.zeroesBehind(end);
+    this.parts.push(behind);
     handle.write(this.parts, this.endOffset, 'JOURNAL:APPEND');
     this.endOffset = end;
+    this.fileEnd = Math.max(this.fileEnd, end + behind.length);
+    this.bytesSinceSync += this.partsBytes;
     this.parts = [];
     this.partsBytes = 0;
     this.writtenEnd = this.partsEnd;
@@ -269,6 +285,8 @@ export class Run {
   /** Called by the committer: the files that its sync has to cover. */
   syncBegins(): readonly FileHandle[] {
     this.syncing = this.unsynced.splice(0);
+    this.commitBytes = this.bytesSinceSync;
+    this.bytesSinceSync = 0;
     return this.syncing;
   }
 
@@ -311,6 +329,19 @@ export class Run {
     this.noteUnsynced(handle);
     this.segments.push({ firstSequence: this.next, bytes: this.store.segmentBytes });
     this.endOffset = SEGMENT_HEADER_BYTES;
+    this.fileEnd = handle.size('JOURNAL:SIZE');
+  }
+
+  /** What is written behind the end of the records. */
+  private zeroesBehind(end: number): Uint8Array {
+    const { segmentBytes } = this.store;
+    const fillBytes = segmentBytes / FILL_SHARE;
+    const grows = end + TERMINATOR.length > this.fileEnd;
+    if (grows && Math.max(this.partsBytes, this.commitBytes) <= fillBytes / 4) {
+      const filled = roundUp(end + TERMINATOR.length, fillBytes);
+      return ZEROES.subarray(0, Math.min(filled, segmentBytes) - end);
+    }
+    return TERMINATOR.subarray(0, segmentBytes - end);
   }
 
   private openEnd(): FileHandle {
@@ -320,6 +351,7 @@ export class Run {
       const path = this.segmentPath(last.firstSequence);
       try {
         this.handle = this.store.files.open(path, 'write', 'JOURNAL:OPEN');
+        this.fileEnd = this.handle.size('JOURNAL:SIZE');
       } catch (error) {
         throw fileError('opening the journal', path, error);
       }

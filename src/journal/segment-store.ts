@@ -7,8 +7,8 @@ import { fileError } from '../base/errors.ts';
 import type { JournalSizes } from '../base/limits.ts';
 import type { FileHandle, FileSystem } from '../sys/files.ts';
 
-/** More spares than this are given back to the file system. */
-const SPARES_MAX = 2;
+/** Spares are kept as long as there are no more files than a full journal has, and these. */
+const SPARES_ABOVE_CAPACITY = 2;
 const SPARE_PATTERN = /^spare-(\d+)\.rcj$/;
 
 export class SegmentStore {
@@ -23,6 +23,8 @@ export class SegmentStore {
   private readonly spares: string[] = [];
   /** Renamed to spares, but the rename is not durable: not to be overwritten yet (R8). */
   private retiring: string[] = [];
+  /** Those whose renames are being made durable. */
+  private becoming: readonly string[] = [];
   private nextSpare = 1;
 
   constructor(files: FileSystem, folder: string, sizes: JournalSizes) {
@@ -55,7 +57,8 @@ export class SegmentStore {
   provide(path: string): FileHandle {
     try {
       const spare = this.spares.pop();
-      if (spare !== undefined) this.files.rename(spare, path, 'JOURNAL:RECYCLE');
+      if (spare === undefined) this.limitSpares(this.segmentBytes);
+      else this.files.rename(spare, path, 'JOURNAL:RECYCLE');
       const mode = spare === undefined ? 'replace' : 'write';
       const handle = this.files.open(path, mode, 'JOURNAL:CREATE');
       this.folderUnsynced = true;
@@ -71,8 +74,7 @@ export class SegmentStore {
     this.bytesInUse -= bytes;
     this.folderUnsynced = true;
     try {
-      const spares = this.spares.length + this.retiring.length;
-      if (spares >= SPARES_MAX || bytes < this.segmentBytes) {
+      if (bytes < this.segmentBytes) {
         this.files.remove(path, 'JOURNAL:REMOVE');
         return;
       }
@@ -80,8 +82,21 @@ export class SegmentStore {
       this.nextSpare += 1;
       this.files.rename(path, spare, 'JOURNAL:RETIRE');
       this.retiring.push(spare);
+      this.limitSpares(0);
     } catch (error) {
       throw fileError('trimming the journal', path, error);
+    }
+  }
+
+  /** Gives back to the file system what is more than enough, when `added` bytes are to come. */
+  private limitSpares(added: number): void {
+    const limit = this.capacityBytes + SPARES_ABOVE_CAPACITY * this.segmentBytes;
+    for (;;) {
+      const spares = this.spares.length + this.retiring.length + this.becoming.length;
+      if (this.bytesInUse + added + spares * this.segmentBytes <= limit) return;
+      const spare = this.retiring.pop() ?? this.spares.pop();
+      if (spare === undefined) return;
+      this.files.remove(spare, 'JOURNAL:REMOVE');
     }
   }
 
@@ -89,9 +104,10 @@ export class SegmentStore {
   async syncFolder(): Promise<void> {
     if (!this.folderUnsynced) return;
     this.folderUnsynced = false;
-    const retired = this.retiring;
+    this.becoming = this.retiring;
     this.retiring = [];
     await this.files.syncFolder(this.folder, 'JOURNAL:SYNC-FOLDER');
-    this.spares.push(...retired);
+    this.spares.push(...this.becoming);
+    this.becoming = [];
   }
 }

@@ -54,7 +54,7 @@ export interface SenderCounts {
   copiedBytes: number;
   /** Bytes of the volumes that the copy has passed, holes included. */
   passedBytes: number;
-  /** Copies of everything that were begun (not continued) on this link. */
+  /** Copies of everything that were begun, not continued: each once its secondary knows of it. */
   copiesBegun: number;
 }
 
@@ -336,7 +336,8 @@ export class Sender {
     } finally {
       letTrim();
     }
-    if (!set.contents.dirty.inUse) this.counts.copiesBegun += 1;
+    if (set.contents.dirty.inUse) unseenCopies.delete(set);
+    else unseenCopies.set(set, base);
     await channel.send('copy-begin', [rebaseRecord(set, run, base)]);
     this.copy = new CopyRanges(set, { volume: 0, offset: 0, asOf: base.sequence });
   }
@@ -344,11 +345,23 @@ export class Sender {
   private continueCopy(place: CopyPlace, complete: boolean): void {
     this.copy = new CopyRanges(this.options.set, place);
     this.copyEnded = complete;
+    this.noteCopySeen();
+  }
+
+  /** A copy counts as begun when the secondary has heard of it: a cut may have come before. */
+  private noteCopySeen(): void {
+    const { set } = this.options;
     this.copySeen = true;
+    const base = unseenCopies.get(set);
+    const { copyBase } = set.file.pair ?? {};
+    if (!base || !copyBase || !sameProven(base, copyBase)) return;
+    unseenCopies.delete(set);
+    this.counts.copiesBegun += 1;
   }
 
   private acknowledged(message: Acknowledgement): void {
     const { set, run } = this.options;
+    this.checkWord(message);
     this.consumed = message.consumedBytes;
     this.hasProgressed ||= message.consumedBytes > 0;
     const durable = completeUpTo(message, set.file.epoch) ?? set.secondary?.durable;
@@ -361,12 +374,25 @@ export class Sender {
     if (mine?.sealed && sealSequence(set, run) !== undefined) this.noteFinished();
     const { pair } = set.file;
     if (message.copy && pair?.copyBase && sameProven(message.copy.base, pair.copyBase)) {
-      this.copySeen = true;
+      this.noteCopySeen();
     }
     const copied = this.copyWasDone || (this.copySeen && this.copyEnded);
     if (message.usable && copied && pair?.state === 'copying' && run.epoch === set.file.epoch) {
       this.noteCopied();
     }
+  }
+
+  /** What was never sent cannot be there: to believe that would be to trim what is owed (R7). */
+  private checkWord({ consumedBytes, epochs, restored }: Acknowledgement): void {
+    const { set, run } = this.options;
+    const isOwn = run.identity.writer === set.file.setId;
+    const beyond = ({ epoch, sequence }: Position) => epoch === run.epoch && sequence > run.durable;
+    const said = [restored, ...epochs.map(({ epoch, durable: sequence }) => ({ epoch, sequence }))];
+    if (consumedBytes <= this.sent && !(isOwn && said.some(beyond))) return;
+    const { peer } = set.file.pair ?? {};
+    throw new RcopyError('E_PROTOCOL', `${peer?.name} acknowledges what was never sent to it`, {
+      hint: 'see `rcopy status` of both sets',
+    });
   }
 
   /** The secondary is usable, and follows the journal from now on. */
@@ -401,6 +427,9 @@ export class Sender {
     this.signal.notify();
   }
 }
+
+/** Copies of everything that were begun here, and of which the secondary has not said a word. */
+const unseenCopies = new WeakMap<ImageSet, ProvenPosition>();
 
 /**
  * Up to where the secondary has everything: the first epoch that is not complete counts, and of

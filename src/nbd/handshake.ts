@@ -148,6 +148,9 @@ export class ServerHandshake {
     }
     this.option = header.u32();
     const length = header.u32();
+    if (!this.fixed && this.option !== OPTIONS.EXPORT_NAME) {
+      return end('an option other than EXPORT_NAME needs fixed newstyle');
+    }
     if (length <= NBD_OPTION_BYTES_MAX) {
       this.expect('data', length);
       return undefined;
@@ -161,9 +164,6 @@ export class ServerHandshake {
 
   /** Answers a whole option. */
   private answer(data: Buffer): Omit<Step, 'rest'> {
-    if (!this.fixed && this.option !== OPTIONS.EXPORT_NAME) {
-      return end('an option other than EXPORT_NAME needs fixed newstyle');
-    }
     try {
       return this.answerOption(new WireReader(data));
     } catch (error) {

@@ -65,6 +65,8 @@ export interface MarkAnswer {
 
 export interface PairAnswer {
   readonly changed: boolean;
+  /** A daemon sends by itself what the secondary lacks. */
+  readonly kept?: boolean;
   readonly pair: {
     readonly id: string;
     readonly primary: string;

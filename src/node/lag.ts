@@ -2,6 +2,7 @@
  * What the secondary lacks (R10): measured in the journal where that has all of it, else told by
  * the dirty maps.
  */
+import { isRcopyError } from '../base/errors.ts';
 import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { isWithoutJournal } from '../imageset/pair-states.ts';
@@ -10,8 +11,20 @@ import type { Lag } from './answers.ts';
 
 const NO_LAG: Lag = { entries: 0, bytes: 0, seconds: 0 };
 
-/** The lag of this primary's secondary; null when it never said what it has, or follows no more. */
+/**
+ * The lag of this primary's secondary; null when it never said what it has, or follows no more, or
+ * when the journal cannot be read: a set that has stopped can still be asked how it stands.
+ */
 export function lagOf(set: ImageSet): Lag | null {
+  try {
+    return measuredLag(set);
+  } catch (error) {
+    if (isRcopyError(error)) return null;
+    throw error;
+  }
+}
+
+function measuredLag(set: ImageSet): Lag | null {
   const { pair } = set.file;
   if (!set.secondary || !pair || pair.state === 'takeover') return null;
   const from = firstLacking(set);

@@ -12,7 +12,7 @@ import { goOn } from '../imageset/lacking.ts';
 import { isWithoutJournal } from '../imageset/pair-states.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { Run } from '../journal/run.ts';
-import { Keeper } from './keeper.ts';
+import { Keeper, passesByItself } from './keeper.ts';
 import { lagOf } from './lag.ts';
 import type { Dialler } from './links.ts';
 
@@ -84,6 +84,12 @@ export class Replication {
   /** The link is dialled again by itself. */
   get isKept(): boolean {
     return this.keeper !== undefined;
+  }
+
+  /** Why nothing is sent, unless that is tried again by itself. */
+  get trouble(): RcopyError | undefined {
+    const { failure, isKept } = this;
+    return isKept && passesByItself(failure) ? undefined : failure;
   }
 
   /** The secondary holds everything up to this set's seal. */
@@ -286,6 +292,7 @@ export class Replication {
       onContact: () => this.noteContact(),
       onUp: () => {
         this.down = undefined;
+        this.keeper?.reached();
         set.remoteAck.linkUp();
       },
       onProgress: () => {

@@ -199,9 +199,10 @@ export class StorageNode implements SetService {
     return waitFor(this.set, this.replication, request);
   }
 
-  createPair(request: PairRequest): Promise<PairAnswer> {
+  async createPair(request: PairRequest): Promise<PairAnswer> {
     const { secondary, ack } = request;
-    return createPair(this.set, this.address, { secondary: this.peer(secondary), ack });
+    const to = { secondary: this.peer(secondary), ack };
+    return { ...(await createPair(this.set, this.address, to)), kept: this.serving };
   }
 
   /** Ends the pair; with `local` only here, for when the other end is gone for good. */
@@ -223,8 +224,8 @@ export class StorageNode implements SetService {
   }
 
   /** Lets a split or suspended pair go on. */
-  resyncPair(): Promise<PairAnswer> {
-    return resyncPair(this.set, this.address);
+  async resyncPair(): Promise<PairAnswer> {
+    return { ...(await resyncPair(this.set, this.address)), kept: this.serving };
   }
 
   /** Where the other end of the pair is now. */
@@ -335,6 +336,7 @@ export class StorageNode implements SetService {
   async disconnect(): Promise<void> {
     // A host that waits for the secondary must not take the end of that for an answer.
     if (this.serving) this.set.remoteAck.stop(this.set.stoppedError());
+    this.links.stopDialling();
     this.migrations.stopGoing();
     await this.replication.unkeep();
     await this.replication.stop();
@@ -351,6 +353,7 @@ export class StorageNode implements SetService {
       serveRequests(this.set, channel, { handle: (name, value) => this.answer(name, value), gate });
       return;
     }
+    if (this.set.failure) throw this.set.failure;
     checkSecondary(this.set);
     if (this.leaves) throw this.hasLeft();
     this.secondary ??= new Secondary(this.set, {

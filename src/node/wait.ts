@@ -22,7 +22,7 @@ export async function waitFor(
   try {
     await withTimeout(set, request, `number ${sequence} restored`, () => {
       if (restoredIn(set) >= sequence) return true;
-      if (replication.failure) throw replication.failure;
+      if (replication.trouble) throw replication.trouble;
       return false;
     });
   } finally {

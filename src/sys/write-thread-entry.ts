@@ -3,21 +3,23 @@ import { writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import { systemCode } from './system-error.ts';
-import type { PieceDone, PieceMemory, PieceOrder } from './write-thread.ts';
+import type { Piece, PieceDone, PieceOrder } from './write-thread.ts';
 
-const memories = (workerData as PieceMemory).map((shared) => new Uint8Array(shared));
+const memories = workerData as readonly Piece[];
+
+const NOTHING: Piece = { bytes: new Uint8Array(), table: new Float64Array() };
 
 parentPort?.on('message', (order: PieceOrder) => {
   parentPort?.postMessage(written(order));
 });
 
 function written({ piece, descriptor, stretches }: PieceOrder): PieceDone {
-  const memory = memories[piece] ?? new Uint8Array();
+  const { bytes, table } = memories[piece] ?? NOTHING;
   let from = 0;
   try {
-    for (let index = 0; index < stretches.length; index += 2) {
-      const length = stretches[index + 1] ?? 0;
-      writeAll(descriptor, memory, { from, length, position: stretches[index] ?? 0 });
+    for (let index = 0; index < 2 * stretches; index += 2) {
+      const length = table[index + 1] ?? 0;
+      writeAll(descriptor, bytes, { from, length, position: table[index] ?? 0 });
       from += length;
     }
     return { piece };

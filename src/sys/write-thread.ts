@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { assert } from '../base/assert.ts';
 import { KIB, MIB } from '../base/limits.ts';
 import type { RangeWrite } from './files.ts';
 import { systemError } from './system-error.ts';
@@ -17,12 +18,14 @@ const PIECE_BYTES = 1 * MIB;
 /** One is filled while the other is written. */
 const PIECES = 2;
 
-/** What the thread is asked: write these stretches of the piece, which lie one behind the other. */
+/** How many stretches one piece has at most. */
+const STRETCHES_MAX = 2048;
+
+/** What the thread is asked: write the stretches of a piece, which lie one behind the other. */
 export interface PieceOrder {
   readonly piece: number;
   readonly descriptor: number;
-  /** Position in the file and length of each stretch, in turns. */
-  readonly stretches: readonly number[];
+  readonly stretches: number;
 }
 
 /** What the thread answers. */
@@ -32,8 +35,12 @@ export interface PieceDone {
   readonly failure?: { readonly code: string; readonly message: string };
 }
 
-/** Memory that the thread is given at its start: one buffer for each piece. */
-export type PieceMemory = readonly SharedArrayBuffer[];
+/** One piece of memory that both threads see; the thread is given all of them at its start. */
+export interface Piece {
+  readonly bytes: Uint8Array;
+  /** Position in the file and length of each stretch, in turns. */
+  readonly table: Float64Array;
+}
 
 /** Whether handing a batch over is worth its while. */
 export function paysOffThread(ranges: readonly RangeWrite[]): boolean {
@@ -59,14 +66,14 @@ let thread: WriteThread | undefined;
 /** A piece that is being filled. */
 interface Filling {
   readonly piece: number;
-  readonly memory: Uint8Array;
-  readonly stretches: number[];
+  readonly memory: Piece;
+  stretches: number;
   used: number;
 }
 
 class WriteThread {
   private readonly worker: Worker;
-  private readonly memories: Uint8Array[];
+  private readonly memories: readonly Piece[];
   private readonly free: number[] = [];
   /** Who waits for a free piece, first come first served. */
   private readonly waiting: ((piece: number) => void)[] = [];
@@ -75,13 +82,14 @@ class WriteThread {
   private gone: PieceDone['failure'];
 
   constructor() {
-    const memory = Array.from({ length: PIECES }, () => new SharedArrayBuffer(PIECE_BYTES));
-    this.memories = memory.map((shared) => new Uint8Array(shared));
-    this.free.push(...memory.keys());
-    this.worker = new Worker(entryFile(), {
-      workerData: memory satisfies PieceMemory,
-      execArgv: [],
-    });
+    this.memories = Array.from({ length: PIECES }, () => ({
+      bytes: new Uint8Array(new SharedArrayBuffer(PIECE_BYTES)),
+      table: new Float64Array(
+        new SharedArrayBuffer(2 * STRETCHES_MAX * Float64Array.BYTES_PER_ELEMENT),
+      ),
+    }));
+    this.free.push(...this.memories.keys());
+    this.worker = new Worker(entryFile(), { workerData: this.memories, execArgv: [] });
     this.worker.unref();
     this.worker.on('message', (done: PieceDone) => this.ends.get(done.piece)?.(done));
     this.worker.on('error', (error) => this.broken(error));
@@ -94,7 +102,7 @@ class WriteThread {
       let at = position;
       for (const part of parts) {
         for (let from = 0; from < part.length;) {
-          if (filling.used === PIECE_BYTES) {
+          if (filling.used === PIECE_BYTES || filling.stretches === STRETCHES_MAX) {
             pieces.push(this.order(descriptor, filling));
             filling = await this.nextPiece();
           }
@@ -113,8 +121,9 @@ class WriteThread {
   private async nextPiece(): Promise<Filling> {
     const piece =
       this.free.shift() ?? (await new Promise<number>((resolve) => this.waiting.push(resolve)));
-    const memory = this.memories[piece] ?? new Uint8Array();
-    return { piece, memory, stretches: [], used: 0 };
+    const memory = this.memories[piece];
+    assert(memory, 'a piece has its memory');
+    return { piece, memory, stretches: 0, used: 0 };
   }
 
   /** Resolves when the thread has written the piece; the piece is free again then. */
@@ -145,14 +154,17 @@ class WriteThread {
 
 /** Lays bytes into the piece for `position`; returns how many. */
 function fill(filling: Filling, position: number, bytes: Uint8Array): number {
-  const { memory, stretches, used } = filling;
-  memory.set(bytes, used);
+  const { bytes: target, table } = filling.memory;
+  target.set(bytes, filling.used);
   filling.used += bytes.length;
-  const last = stretches.length - 2;
-  if (last >= 0 && (stretches[last] ?? 0) + (stretches[last + 1] ?? 0) === position) {
-    stretches[last + 1] = (stretches[last + 1] ?? 0) + bytes.length;
+  const last = 2 * filling.stretches - 2;
+  const lastLength = table[last + 1] ?? 0;
+  if (last >= 0 && (table[last] ?? 0) + lastLength === position) {
+    table[last + 1] = lastLength + bytes.length;
   } else {
-    stretches.push(position, bytes.length);
+    table[last + 2] = position;
+    table[last + 3] = bytes.length;
+    filling.stretches += 1;
   }
   return bytes.length;
 }

@@ -38,6 +38,11 @@ describe('pairs', () => {
       '✓ ./a is paired with ./b',
       '  next: rcopy replicate ./a',
     ]);
+    expect(pairView({ changed: true, pair: copying, kept: true }, names, plainPaint)).toEqual([
+      '✓ ./a is paired with ./b',
+      '  the daemon copies by itself',
+      '  next: rcopy wait ./a --synced',
+    ]);
     expect(pairView({ changed: false, pair: copying, replicated }, names, plainPaint)).toEqual([
       '✓ ./a is paired already with ./b',
       '  sent 1 record, 4 KiB, in 250 ms',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
 import { JOURNAL_BYTES_MIN, MIB } from '../../src/base/limits.ts';
+import { dialLink } from '../../src/control/http-client.ts';
 import { RemoteSet } from '../../src/control/remote-set.ts';
 import { ControlServer } from '../../src/control/server.ts';
 import { Site } from '../../src/control/site.ts';
@@ -163,5 +164,25 @@ describe('what is cut in the middle', () => {
     });
     await expect(imported).rejects.toMatchObject({ code: 'E_NO_SPACE' });
     await expect(site.close()).rejects.toMatchObject({ code: 'E_NO_SPACE' });
+  });
+});
+
+describe('a stop', () => {
+  test('is not held up by a link, which its set ends later', async () => {
+    const at = { host: '127.0.0.1', port };
+    const link = await dialLink({ name: 'tokyo', at }, 'own');
+    let isOpen = true;
+    const ended = new Promise<void>((resolve) => {
+      const closed = (): void => {
+        isOpen = false;
+        resolve();
+      };
+      link.listen({ data: () => undefined, drained: () => undefined, closed });
+    });
+    await server.close();
+    expect(isOpen).toBe(true);
+    await expect(remote.status()).rejects.toMatchObject({ code: 'E_UNREACHABLE' });
+    await site.close();
+    await ended;
   });
 });

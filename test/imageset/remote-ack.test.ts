@@ -173,6 +173,22 @@ describe('remote acknowledgement', () => {
     expect(ack.whyLocal).toBe('');
   });
 
+  // A secondary whose disk had failed greeted again and again: a flush waited for ever.
+  test('[R9] a link that comes and goes is no progress', async () => {
+    const { clock, ack, write, flush } = primary();
+    write(11);
+    ack.linkUp();
+    const end = flush();
+    for (let passedMs = 0; passedMs <= TIMEOUT_MS; passedMs += 250) {
+      await clock.pass(200);
+      ack.linkDown('it was cut');
+      await clock.pass(50);
+      ack.linkUp();
+    }
+    expect(end.is).toBe('ok');
+    expect(ack.whyLocal).not.toBe('');
+  });
+
   test('nobody waits where nobody sends', async () => {
     const { clock, ack, write, flush } = primary();
     ack.linkUp();

@@ -172,7 +172,7 @@ describe('segments', () => {
     expect(() => run.readFrom(2)).toThrow(expect.objectContaining({ code: 'E_INTERNAL' }));
   });
 
-  test('trimmed ones become spares, few of them, and new segments are made of those', async () => {
+  test('trimmed ones become spares, and new segments are made of those', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk);
     writeUntil(journal, run, 4000, () => run.segments.length === 6);
@@ -180,11 +180,11 @@ describe('segments', () => {
     journal.trim(1, run.next);
     expect([run.segments.length, run.firstKept]).toEqual([1, 16]);
     expect(journal.bytes).toBe(SMALL.segmentBytes);
-    const spares = 'spare-1 spare-2';
+    const spares = 'spare-1 spare-2 spare-3 spare-4 spare-5';
     expect(fileNames(disk)).toBe(`00000001-0000000000000016 ${spares}`);
     await journal.sync();
     const inodes = spares.split(' ').map((name) => inodeOf(disk, `/set/journal/${name}.rcj`));
-    writeUntil(journal, run, 4000, () => run.segments.length === 4);
+    writeUntil(journal, run, 4000, () => run.segments.length === 7);
     await journal.sync();
     expect(fileNames(disk)).not.toContain('spare');
     const used = run.segments.map((segment) =>
@@ -192,6 +192,26 @@ describe('segments', () => {
     );
     expect(used).toEqual(expect.arrayContaining(inodes));
     expect(numbersFrom(run, 16)).toEqual(range(16, run.next - 1));
+  });
+
+  test('[R9] there are never more than two files above what a full journal has', async () => {
+    const disk = new SimulatedDisk();
+    const { journal, run } = await begun(disk);
+    let most = 0;
+    for (let round = 0; round < 12; round += 1) {
+      // Without a sync none of what was trimmed can be used: new files come beside the spares.
+      writeUntil(journal, run, 4000, () => run.segments.length >= 8);
+      await journal.sync();
+      writeUntil(journal, run, 4000, () => run.segments.length >= 9);
+      journal.trim(1, run.next);
+      if (round % 2 === 0) await journal.sync();
+      writeUntil(journal, run, 4000, () => run.segments.length >= SMALL.segmentsMax - 1);
+      most = Math.max(most, fileNames(disk).split(' ').length);
+      await journal.sync();
+      journal.trim(1, run.next);
+      most = Math.max(most, fileNames(disk).split(' ').length);
+    }
+    expect(most).toBe(SMALL.segmentsMax + 2);
   });
 
   test('[R8] a spare is not overwritten before its new name is durable', async () => {
@@ -233,7 +253,7 @@ describe('segments', () => {
     if (!found) throw new Error('the run is there');
     write(again, found, 'one');
     await again.sync();
-    writeUntil(again, found, 4000, () => found.segments.length === 3);
+    writeUntil(again, found, 4000, () => found.segments.length === 6);
     expect(fileNames(disk)).not.toContain('spare');
   });
 });

@@ -111,7 +111,7 @@ describe('[R9] memory', () => {
     expect(world.usedBytes).toBe(0);
   });
 
-  test('a payload that comes in crumbs is joined, not kept as a thousand objects', () => {
+  test.each([3, 500])('a payload that comes in crumbs of %d bytes is joined', (chunkBytesMax) => {
     const device = new HeldDevice(SIZE);
     let parts = 0;
     const submit = device.submit.bind(device);
@@ -119,7 +119,7 @@ describe('[R9] memory', () => {
       if (asked.kind === 'write') parts = asked.data.length;
       submit(asked, done);
     };
-    const world = new NbdWorld({ db: device }, { chunkBytesMax: 3 });
+    const world = new NbdWorld({ db: device }, { chunkBytesMax });
     const client = world.connect().enter();
     client.send(request(CMD.WRITE, { cookie: 1, offset: 7, payload: pattern(5, 200_000) }));
     expect(device.content.subarray(7, 200_007).equals(pattern(5, 200_000))).toBe(true);
@@ -245,6 +245,22 @@ describe('[R9] those who wait', () => {
     await stopping;
     expect(world.usedBytes).toBe(0);
   });
+});
+
+test('[R9] who vanishes when it is its turn gives back what it was given', () => {
+  const { device, world } = small();
+  const holder = world.connect('holder').enter();
+  holder.request(CMD.READ, { cookie: 1, length: 32 * MIB });
+  const waiting = world.connect('waiting').enter();
+  waiting.request(CMD.READ, { cookie: 1, length: 2 * MIB });
+  expect(world.server.usage().memory.waiting).toBe(1);
+  device.holds = false;
+  holder.stream.destroy();
+  waiting.stream.destroy();
+  device.answerAll();
+  world.clock.advance(0);
+  expect(device.seen).toEqual([`read 0 ${32 * MIB}`]);
+  expect(world.usedBytes).toBe(0);
 });
 
 describe('[R9] who holds memory while others wait', () => {

@@ -4,17 +4,28 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import {
+  KIB,
   LINK_BEAT_MS,
   LINK_SILENT_BEATS,
   RETRY_LAST_MS,
   RETRY_REFUSED_MS,
+  SEND_BATCH_BYTES,
 } from '../../src/base/limits.ts';
+import type { JournalSizes } from '../../src/base/limits.ts';
 import type { Completion } from '../../src/device/device.ts';
 import { difference, peekAll, requestOf, write, TINY_JOURNAL } from '../support/image-sets.ts';
 import type { Change } from '../support/image-sets.ts';
 import { Network } from '../support/network.ts';
 import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
 import type { SitesOptions } from '../support/sites.ts';
+
+/** Room for several frames of records. */
+const ROOMY_JOURNAL: JournalSizes = {
+  segmentBytes: 512 * KIB,
+  segmentsMax: 8,
+  recordPayloadBytesMax: 16 * KIB,
+  requestBytesMax: 32 * KIB,
+};
 
 const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 1);
 
@@ -67,6 +78,24 @@ describe('a link that is kept', () => {
     expect(sentBytes - before.sentBytes).toBeLessThan(2 * 5 * 4400);
     expect(copiesBegun).toBe(before.copiesBegun);
     expect(difference(peekAll(c.set), sites.model.now)).toBeUndefined();
+    await sites.closeAll();
+  });
+
+  test('[R6] keeps what arrived whole before a cut, however soon that comes', async () => {
+    const { sites, network, a, c } = await kept({ journal: ROOMY_JOURNAL });
+    sites.leaveAlone(C);
+    for (let id = 0; id < 60; id += 1) await sites.write(A, write(0, 0, 16 * KIB, id));
+    sites.away.delete(C);
+    // Each link brings one whole frame, and is cut with the beginning of the next one.
+    const frames = (60 * 16 * KIB) / SEND_BATCH_BYTES;
+    const isThere = () => c.set.newest === a.set.newest;
+    for (let links = 0; !isThere(); links += 1) {
+      expect(links).toBeLessThanOrEqual(frames + 1);
+      network.nextCutBytes = SEND_BATCH_BYTES + 40 * KIB;
+      const { dials } = network;
+      const isCut = () => network.dials > dials && a.status().pair?.link === 'down';
+      await sites.clock.run(() => isCut() || isThere());
+    }
     await sites.closeAll();
   });
 
@@ -181,6 +210,18 @@ describe('a link that is kept', () => {
     await sites.drive(a.createPair({ secondary: C }));
     await inStep(sites);
     await sites.closeAll();
+  });
+
+  test('a daemon that stops does not wait for who does not answer', async () => {
+    const { sites, network, a } = await kept();
+    network.change({ blackHole: true });
+    network.cut();
+    await sites.clock.pass(2000);
+    expect(a.status().pair?.link).toBe('down');
+    const startMs = sites.clock.monotonicMs();
+    await sites.close(A);
+    expect(sites.clock.monotonicMs() - startMs).toBeLessThan(1000);
+    await sites.close(C);
   });
 
   test('a split ends it, a resync takes it up', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { ACK_TIMEOUT_MS_DEFAULT, LINK_BEAT_MS, LINK_SILENT_BEATS } from '../../src/base/limits.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
-import { TINY_JOURNAL, difference, peekAll, write } from '../support/image-sets.ts';
+import { TINY_JOURNAL, difference, peekAll, requestOf, write } from '../support/image-sets.ts';
 import { Network } from '../support/network.ts';
 import { A, B, C, MIGRATE, Sites } from '../support/sites.ts';
 import type { SitesOptions } from '../support/sites.ts';
@@ -205,4 +205,57 @@ describe('a pair with --ack remote', () => {
       expect(difference(peekAll(c.set), sites.model.now)).toBeUndefined();
     },
   );
+});
+
+describe('[R2] struck at file operations, A is then lost for good', () => {
+  const WRITES = 6;
+
+  /** Writes and flushes until something strikes; the highest number that a flush answered. */
+  async function live(sites: Sites, a: StorageNode): Promise<number> {
+    let flushed = 0;
+    for (let id = 0; id < WRITES; id += 1) {
+      const ends: string[] = [];
+      const request = requestOf(write(id % 2, id * 300, 2500, id));
+      a.set.volumes[id % 2]?.submit(request, ({ ok }) => ends.push(ok ? 'written' : 'failed'));
+      sites.model.apply(write(id % 2, id * 300, 2500, id));
+      const { newest } = a.set;
+      a.set.volumes[0]?.submit({ kind: 'flush' }, ({ ok }) => ends.push(ok ? 'ok' : 'failed'));
+      const before = a.status().pair?.ackDegraded;
+      await sites.clock.run(() => ends.length === 2 || a.set.failure !== undefined);
+      if (ends[1] !== 'ok') return flushed;
+      if (before === false && a.status().pair?.ackDegraded === false) flushed = newest;
+    }
+    return flushed;
+  }
+
+  test.each([A, C])('of %s: C has what a flush answered', async (victim) => {
+    const whole = await remotely({ seed: 3 });
+    const { disk } = whole.sites.machine(victim);
+    const first = disk.operations;
+    expect(await live(whole.sites, whole.a)).toBe(whole.a.set.newest);
+    const last = disk.operations;
+    expect(last - first).toBeGreaterThan(10);
+    let points = 0;
+    let promised = 0;
+    for (let at = first; at < last; at += Math.ceil((last - first) / 8)) {
+      for (const survival of ['lose', 'keep', 'random'] as const) {
+        const { sites, a } = await remotely({ seed: 3 });
+        sites.machine(victim).disk.crashAt(at);
+        const flushed = await live(sites, a);
+        await sites.crash(A, survival);
+        await sites.crash(C, survival);
+        sites.away.add(A);
+        const c = await sites.open(C);
+        const { sequence } = await sites.drive(c.takeOver({ force: true }));
+        expect(sequence).toBeGreaterThanOrEqual(flushed);
+        expect(difference(peekAll(c.set), sites.model.after(sequence) ?? [])).toBeUndefined();
+        points += 1;
+        promised += flushed > 0 ? 1 : 0;
+      }
+    }
+    process.stdout.write(
+      `remote flushes of ${victim} struck at ${points} points, ${promised} kept\n`,
+    );
+    expect(promised).toBeGreaterThan(points / 4);
+  });
 });

@@ -14,6 +14,19 @@ export interface RunOptions {
   /** What it reads on its standard input. */
   readonly input?: Buffer;
   readonly cwd?: string;
+  /** Its standard input stays open until {@link Running.endInput}. */
+  readonly keepsInput?: boolean;
+  /** It is killed after so long; two minutes unless told. */
+  readonly timeoutMs?: number;
+}
+
+/** A program under way. */
+export interface Running {
+  readonly finished: Promise<Finished>;
+  /** What it wrote to its standard output so far. */
+  output(): string;
+  endInput(): void;
+  kill(signal: NodeJS.Signals): void;
 }
 
 const TIMEOUT_MS = 120_000;
@@ -24,15 +37,24 @@ export function run(
   words: readonly string[],
   options: RunOptions = {},
 ): Promise<Finished> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, words, {
-      cwd: options.cwd,
-      stdio: 'pipe',
-      timeout: TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-      env: { ...process.env, LC_ALL: 'C' },
-    });
-    const stdout: Buffer[] = [];
+  return begin(program, words, options).finished;
+}
+
+/** Starts a program. */
+export function begin(
+  program: string,
+  words: readonly string[],
+  { input, keepsInput = false, cwd, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+): Running {
+  const child = spawn(program, words, {
+    cwd,
+    stdio: 'pipe',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  const stdout: Buffer[] = [];
+  const finished = new Promise<Finished>((resolve, reject) => {
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
@@ -43,8 +65,16 @@ export function run(
       const said = output.subarray(0, 10_000).toString() + errors.toString();
       resolve({ code: code ?? -1, stdout: output, stderr: errors, said });
     });
-    // A program that ends before it has read everything closes the pipe.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(options.input);
   });
+  // Whoever started it may look later.
+  finished.catch(() => undefined);
+  // A program that ends before it has read everything closes the pipe.
+  child.stdin.on('error', () => undefined);
+  if (!keepsInput) child.stdin.end(input);
+  return {
+    finished,
+    output: () => Buffer.concat(stdout).toString(),
+    endInput: () => child.stdin.end(),
+    kill: (signal) => void child.kill(signal),
+  };
 }

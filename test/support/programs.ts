@@ -5,10 +5,10 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { run } from './processes.ts';
+import { begin, run } from './processes.ts';
 import type { RunOptions } from './processes.ts';
 
-export { run };
+export { begin, run };
 
 /** Runs a program that must succeed; gives what it wrote. */
 export async function succeed(
@@ -46,4 +46,17 @@ export function testWith(
   const runs = missing.length === 0 || process.env['CI'] === 'true';
   const define = runs ? test : test.skip;
   define(runs ? name : `${name} (${missing.join(', ')} not installed)`, body, timeoutMs);
+}
+
+/** A test with programs that a machine may be no place for: `problem` says why, if it is so. */
+export function testWhere(
+  problem: string | undefined,
+  programs: readonly string[],
+  name: string,
+  body: () => Promise<void>,
+  timeoutMs?: number,
+): void {
+  const { skip } = test;
+  if (problem === undefined) testWith(programs, name, body, timeoutMs);
+  else skip(`${name} (${problem})`, body, timeoutMs);
 }
