@@ -10,9 +10,12 @@ import { NbdServer } from '../../src/nbd/server.ts';
 import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import type { Network, NetworkAddress } from '../../src/sys/network.ts';
+import { seededRandom } from '../sim/random.ts';
 import { MemoryDevice } from '../support/memory-device.ts';
 
-const { clock, random } = nodeEnvironment;
+const { clock } = nodeEnvironment;
+const SEED = 2026;
+const random = seededRandom(SEED);
 const VOLUME_BYTES = 64 * 1024;
 
 /** A set that hosts reach over NBD, and what it does with them. */
@@ -98,7 +101,7 @@ function write(index: number): DeviceRequest {
 }
 
 describe('the way of the host', () => {
-  test('what a sealed set refused is done by the next one, once that lets the host in', async () => {
+  test('what a sealed set refused is done by the next one, once that lets it in', async () => {
     const host = path;
     if (!host) throw new Error('there is a host');
     tokyo.refusal = new RcopyError('E_SEALED', 'tokyo is sealed');
@@ -147,7 +150,7 @@ describe('the way of the host', () => {
 });
 
 describe('the traffic of the host', () => {
-  test('has no two requests in one burst that overlap, and stays in its volumes', () => {
+  test(`has no two overlapping requests in a burst, and stays in its volumes: seed ${SEED}`, () => {
     const later = { read: () => 0 } as unknown as ConstructorParameters<typeof Traffic>[0]['later'];
     const changes = Array.from({ length: 500 }, (_, index) => ({
       offset: index * 4096,
