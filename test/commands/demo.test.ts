@@ -14,8 +14,10 @@ import { changesBetween, makeImages } from '../../src/cli/demo/images.ts';
 import { PICTURE_COLUMNS, PICTURE_LINES, pictureOf } from '../../src/cli/demo/picture.ts';
 import type { Scene } from '../../src/cli/demo/picture.ts';
 import { playDemo } from '../../src/cli/demo/play.ts';
+import { sceneOf } from '../../src/cli/demo/scene.ts';
 import { demoView } from '../../src/cli/demo/view.ts';
 import { plainPaint } from '../../src/cli/paint.ts';
+import type { StatusAnswer } from '../../src/node/answers.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import { parseAddress } from '../../src/sys/network.ts';
 import { nodeNetwork } from '../../src/sys/node-network.ts';
@@ -297,6 +299,47 @@ describe('the images', () => {
       later.copy(first, offset, offset, offset + length);
     }
     expect(first.equals(later)).toBe(true);
+  });
+});
+
+/** As much of a status as the picture shows. */
+function statusOf(
+  set: Partial<StatusAnswer['set']>,
+  next: number,
+  more: object = {},
+): StatusAnswer {
+  const journal = { nextSequence: next, appliedSequence: next - 3 };
+  return { set, journal, pair: null, seal: null, migration: null, ...more } as StatusAnswer;
+}
+
+describe('the scene', () => {
+  const nobody = { host: undefined, a: undefined, b: undefined, c: undefined };
+  const cast = { ...nobody, isCAway: false, fetching: undefined };
+
+  test('shows a target that nobody has written to as empty, and a stopped set as that', () => {
+    const b = statusOf({ role: 'primary', epoch: 0, state: 'simplex' }, 1);
+    const scene = sceneOf({ ...cast, b, isCAway: true });
+    expect(scene.b).toMatchObject({ role: 'empty', epoch: undefined, number: undefined });
+    expect(scene.c).toMatchObject({ role: 'stopped', alive: false, number: undefined });
+    expect(scene.host.at).toBe('nobody');
+  });
+
+  test('counts for each sender its own numbers, as long as its link is up', () => {
+    const owing = { link: 'up', durableSequence: 812 };
+    const a = statusOf({ role: 'primary', epoch: 1 }, 839, { pair: owing, seal: {} });
+    const migration = { nextSequence: 839 };
+    const b = statusOf({ role: 'primary', epoch: 2 }, 961, { pair: owing, migration });
+    const c = statusOf({ role: 'secondary', epoch: 1 }, 816, { pair: { usable: true } });
+    expect(sceneOf({ ...cast, a, b, c })).toMatchObject({
+      a: { role: 'sealed', number: 838, alive: false },
+      b: { role: 'primary', number: 960, alive: true },
+      c: { role: 'secondary', number: 813 },
+      sendingA: 26,
+      sendingB: 122,
+    });
+    const cut = { link: 'down', durableSequence: 812 };
+    const without = statusOf({ role: 'primary', epoch: 1 }, 839, { pair: cut });
+    expect(sceneOf({ ...cast, a: without }).sendingA).toBeUndefined();
   });
 });
 
