@@ -1,5 +1,5 @@
 /** Runs a daemon in this process: from the words of the command line to its orderly end. */
-import { isRcopyError } from '../base/errors.ts';
+import { RcopyError } from '../base/errors.ts';
 import { makeLog } from '../daemon/log.ts';
 import { readSettings, settingsFrom } from '../daemon/settings.ts';
 import type { DaemonSettings, FileSettings, GivenSettings } from '../daemon/settings.ts';
@@ -8,7 +8,7 @@ import type { ReplicateAnswer } from '../node/answers.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { nodeEnvironment } from '../sys/node-environment.ts';
 import { nodeNetwork } from '../sys/node-network.ts';
-import { StoppedBySignal } from './failure.ts';
+import { StoppedBySignal, failureOf } from './failure.ts';
 import { watchSignals } from './stop-signals.ts';
 
 /** What `rcopy daemon` was asked for. */
@@ -62,7 +62,8 @@ export async function serve(request: ServeRequest): Promise<ServedAnswer | Repli
     }
   } catch (error) {
     if (error instanceof StoppedBySignal && !request.once) return { stoppedBy: error.signal };
-    if (isRcopyError(error)) log.error({ code: error.code, hint: error.hint }, error.message);
+    const { code, hint, message } = failureOf(error, 'rcopy daemon');
+    log.error({ code, hint }, message);
     throw error;
   } finally {
     signals.release();
@@ -96,7 +97,12 @@ function settingsOf(request: ServeRequest, files: FileSystem): DaemonSettings {
 }
 
 function fileSettings(files: FileSystem, path: string, isNamed: boolean): FileSettings {
-  if (!isNamed && files.status(path, 'CONFIG:STATUS')?.kind !== 'file') return {};
+  if (files.status(path, 'CONFIG:STATUS')?.kind !== 'file') {
+    if (!isNamed) return {};
+    throw new RcopyError('E_NOT_FOUND', `${path} is not a file`, {
+      hint: 'name the TOML file with the settings; without any, flags and defaults hold',
+    });
+  }
   return readSettings(textOf(files, path), path);
 }
 

@@ -291,11 +291,26 @@ export class ControlServer {
 
 function cannotListen(where: DaemonAddress | { path: string }, error: Error): RcopyError {
   const at = 'path' in where ? where.path : `${where.host}:${where.port}`;
-  const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-  return new RcopyError('E_USAGE', `cannot listen at ${at}: ${messageOf(error)}`, {
-    cause: error,
-    hint: isTaken ? 'another program does; take another port, or stop that one' : undefined,
-  });
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return new RcopyError('E_STATE', `listen: ${at} is in use by another process`, {
+        cause: error,
+        hint: 'end that process, or name another port; port 0 takes a free one',
+      });
+    case 'ENOTFOUND':
+    case 'EADDRNOTAVAIL':
+      return new RcopyError('E_NOT_FOUND', `listen: there is no ${at} on this machine`, {
+        cause: error,
+        hint: 'name an address of this machine, such as 127.0.0.1',
+      });
+    case 'EACCES':
+      return new RcopyError('E_USAGE', `listen: ${at} is not for this user`, {
+        cause: error,
+        hint: 'take a port above 1023',
+      });
+    default:
+      return new RcopyError('E_IO', `listen: ${at}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Who is at the other end, for people. */

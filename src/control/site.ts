@@ -31,7 +31,7 @@ import { describeWait, timedOut } from '../node/wait.ts';
 import type { Environment } from '../sys/environment.ts';
 import { memoryStreamPair } from '../sys/memory-stream.ts';
 import type { ByteStream } from '../sys/stream.ts';
-import { isAddress, parseAddress } from './addresses.ts';
+import { isAddress, meansAddress, parseAddress } from './addresses.ts';
 import { checkMigration, createPair, makeLike, migrate } from './fresh-targets.ts';
 import { Guests } from './guests.ts';
 import type { Endpoint } from './http-client.ts';
@@ -113,6 +113,12 @@ export class Site implements Connector {
    * Rejects with `E_HELD` when another command holds it for too long.
    */
   async open(set: string): Promise<SetService> {
+    const { files } = this.environment;
+    if (meansAddress(set) && files.status(files.resolve(set), 'SET:STATUS') === undefined) {
+      throw new RcopyError('E_NOT_FOUND', `there is no folder ${set}`, {
+        hint: `the address of a daemon is written rcopy://${set}`,
+      });
+    }
     const opened = isAddress(set) ? endpointOf(set) : await this.openFolder(set);
     return opened instanceof StorageNode ? opened : this.remote(opened, set);
   }

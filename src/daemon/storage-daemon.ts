@@ -74,6 +74,7 @@ export class StorageDaemon implements SetHouse {
   private readonly opened = deferred<StorageNode>();
   private readonly failure = deferred<never>();
   private stopping: Promise<void> | undefined;
+  private wasReady = false;
 
   private constructor(parts: DaemonParts) {
     const { environment, settings, log } = parts;
@@ -98,8 +99,9 @@ export class StorageDaemon implements SetHouse {
   }
 
   /**
-   * Opens the set and serves it. Rejects, with everything closed again, with `E_HELD`, `E_USAGE`
-   * for an address that is taken, and all that opening a set rejects with.
+   * Opens the set and serves it. Rejects, with everything closed again, with `E_HELD`, `E_STATE`
+   * for an address that is taken, `E_NOT_FOUND` for one that is none of this machine's, and all
+   * that opening a set rejects with.
    */
   static async start(parts: DaemonParts): Promise<StorageDaemon> {
     const daemon = new StorageDaemon(parts);
@@ -197,6 +199,7 @@ export class StorageDaemon implements SetHouse {
     }
     const { set, address, nbd, exports } = this.ready;
     log.info({ set: set.path, address, nbd, exports, pid: process.pid }, 'ready');
+    this.wasReady = true;
   }
 
   private async openSet(): Promise<void> {
@@ -234,7 +237,9 @@ export class StorageDaemon implements SetHouse {
 
   private async stopOnce(): Promise<void> {
     const { log } = this.parts;
-    log.info({}, 'stopping');
+    // A start that failed has nothing to say of what it acknowledged.
+    const { wasReady } = this;
+    if (wasReady) log.info({}, 'stopping');
     await this.nbdListening?.close();
     await this.nbd.stop();
     await this.control.close();
@@ -244,8 +249,9 @@ export class StorageDaemon implements SetHouse {
     } catch (error) {
       if (isRcopyError(error)) log.error({ code: error.code }, error.message);
       throw error;
+    } finally {
+      this.process.stop();
     }
-    this.process.stop();
-    log.info({}, 'stopped: everything acknowledged is safe');
+    if (wasReady) log.info({}, 'stopped: everything acknowledged is safe');
   }
 }

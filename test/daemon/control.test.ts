@@ -204,3 +204,40 @@ describe('a pair of daemons', () => {
     expect(status.set.role).toBe('secondary');
   });
 });
+
+describe('a start that fails', () => {
+  test('says why, once in the log, and nothing of what it never had', async () => {
+    await create('tokyo');
+    const first = await serve('tokyo', '--listen', '127.0.0.1:0');
+    const taken = String((await first.ready).address).replace('rcopy://', '');
+    await create('kyoto');
+    writeFileSync(at('file'), 'no set');
+    const cases = [
+      { name: 'kyoto', words: ['--listen', taken], code: 5, says: `${taken} is in use` },
+      { name: 'kyoto', words: ['--nbd', taken], code: 5, says: `${taken} is in use` },
+      {
+        name: 'kyoto',
+        words: ['--nbd', `unix:${at('none/sock')}`],
+        code: 3,
+        says: `there is no unix:${at('none/sock')}`,
+      },
+      { name: 'kyoto', words: ['--config', at('none')], code: 3, says: `${at('none')} is not a` },
+      { name: 'file', words: [], code: 3, says: `${at('file')} is not a folder` },
+    ];
+    for (const { name, words, code, says } of cases) {
+      const daemon = new DaemonProcess(at(name), ...words);
+      expect({ words, code: (await daemon.ended).code }).toEqual({ words, code });
+      expect(daemon.noise.join('\n')).toContain(says);
+      // Settings are read before there is a log.
+      expect(daemon.log).toHaveLength(words.includes('--config') ? 0 : 1);
+    }
+    // What was in the way of them serves on.
+    expect(await first.stop()).toBe(0);
+  });
+
+  test('an address without its scheme is not looked for as a folder', async () => {
+    const { code, stderr } = await rcopyProgram('status', '127.0.0.1:7070');
+    expect(code).toBe(3);
+    expect(stderr).toContain('written rcopy://127.0.0.1:7070');
+  });
+});

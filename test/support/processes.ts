@@ -25,6 +25,8 @@ export interface Running {
   readonly finished: Promise<Finished>;
   /** What it wrote to its standard output so far. */
   output(): string;
+  /** Writes to its standard input, which it has to keep. */
+  say(text: string): void;
   endInput(): void;
   kill(signal: NodeJS.Signals): void;
 }
@@ -74,6 +76,7 @@ export function begin(
   return {
     finished,
     output: () => Buffer.concat(stdout).toString(),
+    say: (text) => void child.stdin.write(text),
     endInput: () => child.stdin.end(),
     kill: (signal) => void child.kill(signal),
   };

@@ -22,11 +22,11 @@ export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
   private readonly daemons = new Map<string, DaemonProcess>();
 
-  /** Both serve, and the secondary has everything. */
-  static async start(): Promise<ServedPair> {
+  /** Both serve, and the secondary has everything; `toml` is what tokyo's `rcopy.toml` says. */
+  static async start(toml?: string): Promise<ServedPair> {
     const pair = new ServedPair();
     try {
-      await pair.make('tokyo');
+      await pair.make('tokyo', toml);
       await pair.make('kyoto');
       const from = await pair.serve('tokyo');
       const to = await pair.serve('kyoto');
