@@ -6,7 +6,7 @@ import { demoView } from '../src/cli/demo/view.ts';
 import { RcopyCommand } from '../src/cli/command.ts';
 import { FailedCheck } from '../src/cli/failure.ts';
 import { pathFlag } from '../src/cli/flags.ts';
-import { loadPaint, plainPaint, wantsColor } from '../src/cli/paint.ts';
+import { canRedraw, loadPaint, plainPaint, wantsColor } from '../src/cli/paint.ts';
 import type { Paint, Screen } from '../src/cli/paint.ts';
 import { watchSignals } from '../src/cli/stop-signals.ts';
 
@@ -86,7 +86,7 @@ export default class Demo extends RcopyCommand {
   /** The paint of the terminal on stderr; undefined when there is none to draw on. */
   private async screenPaint(): Promise<Paint | undefined> {
     const screen: Screen = process.stderr;
-    if (screen.isTTY !== true || process.env['TERM'] === 'dumb') return undefined;
+    if (!canRedraw(screen, process.env)) return undefined;
     const refused = this.argv.includes('--no-color');
     return wantsColor(screen, process.env, refused) ? loadPaint() : plainPaint;
   }
