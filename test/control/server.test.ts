@@ -220,6 +220,7 @@ describe('what is cut in the middle', () => {
       length: 1,
       sync: true,
     });
+    // Also when what was cut off is still being numbered beside it.
     expect(answer.firstSequence).toBe(answer.lastSequence);
     expect((await remote.verify()).ok).toBe(true);
   });
