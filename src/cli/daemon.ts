@@ -8,7 +8,7 @@ import type { ReplicateAnswer } from '../node/answers.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { nodeEnvironment } from '../sys/node-environment.ts';
 import { nodeNetwork } from '../sys/node-network.ts';
-import { StoppedBySignal, failureOf } from './failure.ts';
+import { FailedCheck, StoppedBySignal, failureOf } from './failure.ts';
 import { watchSignals } from './stop-signals.ts';
 
 /** What `rcopy daemon` was asked for. */
@@ -62,9 +62,11 @@ export async function serve(request: ServeRequest): Promise<ServedAnswer | Repli
     }
   } catch (error) {
     if (error instanceof StoppedBySignal && !request.once) return { stoppedBy: error.signal };
+    // Said once: as a line of the log, or in the form of all commands.
+    if (!log.isJson || settings.logLevel === 'silent') throw error;
     const { code, hint, message } = failureOf(error, 'rcopy daemon');
     log.error({ code, hint }, message);
-    throw error;
+    throw new FailedCheck(code, message, { error: { code, message, hint } }, { silent: true });
   } finally {
     signals.release();
   }

@@ -177,7 +177,7 @@ export async function lockSet(
   const path = setPaths.lock(folder);
   const deadline = clock.monotonicMs() + lockWaitMs;
   for (;;) {
-    const lock = files.tryLock(path, 'SET:LOCK');
+    const lock = tryLock(files, path);
     if (lock) return lock;
     const holder = readHolder(files, folder);
     const served = holder !== undefined && (await isServed?.(holder));
@@ -185,6 +185,14 @@ export async function lockSet(
       throw new HeldError(folder, holder);
     }
     await clock.sleep(LOCK_RETRY_MS);
+  }
+}
+
+function tryLock(files: FileSystem, path: string): FileLock | undefined {
+  try {
+    return files.tryLock(path, 'SET:LOCK');
+  } catch (error) {
+    throw fileError('locking the set', path, error);
   }
 }
 const LOCK_RETRY_MS = 50;
