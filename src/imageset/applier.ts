@@ -40,6 +40,8 @@ export class Applier {
   private writtenBytes = 0;
   private timer: Timer | undefined;
   private stopped = false;
+  /** Why it stopped by itself. */
+  private failure: Error | undefined;
   /** A source was out of reach: nothing is tried before the timer. */
   private resting = false;
 
@@ -123,7 +125,7 @@ export class Applier {
   }
 
   private oneRound(): Promise<void> {
-    if (this.stopped && !this.round) return Promise.reject(stoppedError());
+    if (this.stopped && !this.round) return Promise.reject(this.failure ?? stoppedError());
     // It begins a little later: what its beginning leads to must see that it is under way.
     this.round ??= Promise.resolve().then(() => this.runRound());
     return this.round;
@@ -187,6 +189,7 @@ export class Applier {
 
   private fail(error: unknown): void {
     this.stopped = true;
+    this.failure ??= error instanceof Error ? error : new Error(String(error));
     this.hooks.failed(error);
   }
 
