@@ -1,8 +1,8 @@
 /**
  * The witness of `rcopy demo`: an independent model of what volumes must hold. It shares no code
- * with rcopy. A host tells it on stdin each write that was acknowledged, in the order of their
- * numbers; it applies them to reference files of its own, and in the end compares those byte by
- * byte with raw images.
+ * with rcopy. A host tells it on stdin each write that was acknowledged, in the order in which they
+ * were (no two that overlap were under way at once); it applies them to reference files of its own,
+ * and in the end compares those byte by byte with raw images.
  *
  *     node bin/witness.js FOLDER        FOLDER takes the reference files
  *
@@ -10,16 +10,19 @@
  *
  *     volume NAME BYTES                          a volume of zeroes
  *     image SET FIRST LAST NAME PATH             an image was imported; PATH is the line's rest
- *     write SET NUMBER NAME OFFSET LENGTH        LENGTH bytes follow
- *     zeroes SET NUMBER NAME OFFSET LENGTH
- *     mark SET NUMBER
+ *     write SET NAME OFFSET LENGTH               LENGTH bytes follow
+ *     zeroes SET NAME OFFSET LENGTH
+ *     mark SET NUMBER                            nothing was under way when it was set
  *     read NAME OFFSET LENGTH                    LENGTH bytes follow: what the host was given
  *     compare NAME PATH                          answered with one line of JSON
  *     report                                     answered with one line of JSON
  *
- * SET is who acknowledged, NUMBER its sequence number: the next one each time, whoever gave it.
- * Exits with 0 when all that was compared was equal, all reads were right and no number was left
- * out or given twice; else with 1; with 2 when it does not understand what it is told.
+ * SET is who acknowledged. Hosts are not told the sequence numbers of their writes, but they can be
+ * counted: each write takes one, whoever gives it. Where a number is told, it has to be the one
+ * that comes next by that count, so none was left out or given twice before it.
+ *
+ * Exits with 0 when all that was compared was equal, all reads were right and all numbers were the
+ * next ones; else with 1; with 2 when it does not understand what it is told.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
@@ -108,9 +111,13 @@ function writeAll(file, bytes, position) {
 class Witness {
   /** @type {Map<string, Volume>} */
   #volumes = new Map();
-  /** @type {{ set: string, first: number, last: number }[]} */
-  #numbers = [];
-  #writes = 0;
+  /**
+   * How many numbers each set must have given.
+   *
+   * @type {Map<string, number>}
+   */
+  #numbers = new Map();
+  #acknowledged = 0;
   #reads = 0;
   /** @type {string[]} */
   #problems = [];
@@ -137,16 +144,16 @@ class Witness {
       case 'volume':
         return this.#newVolume(words[0] ?? '', Number(words[1]));
       case 'image':
-        this.#count(words[0] ?? '', Number(words[1]), Number(words[2]));
+        this.#numbered(words[0] ?? '', Number(words[1]), Number(words[2]));
         return this.#image(words[3] ?? '', words.slice(4).join(' '));
       case 'write':
-        this.#count(words[0] ?? '', Number(words[1]), Number(words[1]));
-        return this.#write(words[2] ?? '', Number(words[3]), Number(words[4]));
+        this.#count(words[0] ?? '', 1);
+        return this.#write(words[1] ?? '', Number(words[2]), Number(words[3]));
       case 'zeroes':
-        this.#count(words[0] ?? '', Number(words[1]), Number(words[1]));
-        return this.#zero(words[2] ?? '', Number(words[3]), Number(words[4]));
+        this.#count(words[0] ?? '', 1);
+        return this.#zero(words[1] ?? '', Number(words[2]), Number(words[3]));
       case 'mark':
-        return this.#count(words[0] ?? '', Number(words[1]), Number(words[1]));
+        return this.#numbered(words[0] ?? '', Number(words[1]), Number(words[1]));
       case 'read':
         return this.#checkRead(words[0] ?? '', Number(words[1]), Number(words[2]));
       case 'compare':
@@ -169,21 +176,29 @@ class Witness {
   }
 
   /**
-   * Each number exactly once, in order, whoever gave it.
+   * One acknowledged request that took so many numbers.
+   *
+   * @param {string} set
+   * @param {number} numbers
+   */
+  #count(set, numbers) {
+    this.#numbers.set(set, (this.#numbers.get(set) ?? 0) + numbers);
+    this.#acknowledged += 1;
+  }
+
+  /**
+   * One whose numbers were told: the next ones, whoever gave those before.
    *
    * @param {string} set
    * @param {number} first
    * @param {number} last
    */
-  #count(set, first, last) {
-    const before = this.#numbers.at(-1);
-    const next = before === undefined ? 1 : before.last + 1;
+  #numbered(set, first, last) {
+    const next = 1 + Array.from(this.#numbers.values()).reduce((sum, given) => sum + given, 0);
     if (first !== next || !(last >= first)) {
       this.#problems.push(`${set} gave ${first} to ${last} where ${next} comes next`);
     }
-    if (before?.set === set) before.last = last;
-    else this.#numbers.push({ set, first, last });
-    this.#writes += 1;
+    this.#count(set, last - first + 1);
   }
 
   /**
@@ -279,9 +294,9 @@ class Witness {
     answer({
       content: this.isContent,
       problems: this.#problems.slice(0, 10),
-      acknowledged: this.#writes,
+      acknowledged: this.#acknowledged,
       reads: this.#reads,
-      numbers: this.#numbers,
+      numbers: Array.from(this.#numbers, ([set, count]) => ({ set, count })),
     });
   }
 

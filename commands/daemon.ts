@@ -66,6 +66,9 @@ export default class Daemon extends SetCommand {
     once: Flags.boolean({
       description: 'return when the secondary has everything that is numbered now',
     }),
+    'until-stdin-ends': Flags.boolean({
+      description: 'stop in order when standard input ends, as it does when who started this dies',
+    }),
     config: pathFlag({ description: 'settings in TOML', helpValue: 'FILE' }),
     'max-rate': Flags.string({
       description: 'bytes a second to the secondary; as fast as it goes by default',

@@ -3,22 +3,24 @@ import { join } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import type { DemoAnswer } from '../src/cli/demo/answer.ts';
 import { demoView } from '../src/cli/demo/view.ts';
-import { SetCommand } from '../src/cli/command.ts';
+import { RcopyCommand } from '../src/cli/command.ts';
 import { FailedCheck } from '../src/cli/failure.ts';
 import { pathFlag } from '../src/cli/flags.ts';
-import { loadPaint, plainPaint, wantsColor } from '../src/cli/paint.ts';
+import { canRedraw, loadPaint, plainPaint, wantsColor } from '../src/cli/paint.ts';
 import type { Paint, Screen } from '../src/cli/paint.ts';
+import { watchSignals } from '../src/cli/stop-signals.ts';
 
-const SECONDS_DEFAULT = 15;
+const SECONDS_DEFAULT = 13;
 const SECONDS_MAX = 3600;
 
-export default class Demo extends SetCommand {
+export default class Demo extends RcopyCommand {
   static override summary = 'Move a volume while a host writes, and prove that nothing was lost.';
   static override description =
-    'Three sets in a scratch folder: tokyo (A) serves a host, kyoto (C) is its copy, and the ' +
-    'volumes move to osaka (B) while the host goes on. A separate program that shares no code ' +
-    'with rcopy keeps its own model of every acknowledged write, and in the end compares it with ' +
-    "kyoto's images byte by byte. Needs about 1 GiB of disk for as long as it runs.";
+    'Three sets in a scratch folder, each with a daemon of its own: tokyo (A) serves a host over ' +
+    'NBD, kyoto (C) is its copy, and the volumes move to osaka (B) while the host goes on. A ' +
+    'separate program that shares no code with rcopy keeps its own model of every acknowledged ' +
+    "write, and in the end compares it with kyoto's images byte by byte. Needs about 1 GiB of " +
+    'disk for as long as it runs.';
 
   static override examples = [
     '<%= config.bin %> demo',
@@ -57,19 +59,23 @@ export default class Demo extends SetCommand {
     const { playDemo } = await import('../src/cli/demo/play.ts');
     const { runProgram } = await import('../src/cli/demo/programs.ts');
     const { nodeEnvironment } = await import('../src/sys/node-environment.ts');
+    const { nodeNetwork } = await import('../src/sys/node-network.ts');
+    const signals = watchSignals(process);
     const answer = await playDemo({
       environment: nodeEnvironment,
+      network: nodeNetwork,
       keep: flags.keep,
       seconds: flags.seconds,
       mode: flags.mode,
       copy: flags.copy,
+      program: join(this.config.root, 'bin', 'run.js'),
       witnessProgram: join(this.config.root, 'bin', 'witness.js'),
       run: runProgram,
-      withSite: (action) => this.withSite(flags['lock-wait'], action),
+      stopped: signals.stopped,
       print: (line) => this.print([line]),
       paint: await this.paint(),
       screenPaint: await this.screenPaint(),
-    });
+    }).finally(() => signals.release());
     this.print(demoView(answer, await this.paint()));
     if (answer.proved) return answer;
     throw new FailedCheck('E_DIFFERENT', 'the demo could not prove everything', answer, {
@@ -80,7 +86,7 @@ export default class Demo extends SetCommand {
   /** The paint of the terminal on stderr; undefined when there is none to draw on. */
   private async screenPaint(): Promise<Paint | undefined> {
     const screen: Screen = process.stderr;
-    if (screen.isTTY !== true || process.env['TERM'] === 'dumb') return undefined;
+    if (!canRedraw(screen, process.env)) return undefined;
     const refused = this.argv.includes('--no-color');
     return wantsColor(screen, process.env, refused) ? loadPaint() : plainPaint;
   }

@@ -11,7 +11,8 @@ export default class Wait extends SetCommand {
   static override summary = 'Wait until the secondary has restored a point in the sequence.';
   static override description =
     '--synced means all that was numbered when the command started. Both sets of a pair can be ' +
-    'asked: the secondary goes by its own restored number.';
+    'asked: the secondary goes by its own restored number, and waits for a mark that has not ' +
+    'come yet.';
 
   static override examples = [
     '<%= config.bin %> wait ./tokyo --synced --timeout 30s',

@@ -80,6 +80,17 @@ export function fileError(action: string, path: string, error: unknown): RcopyEr
         cause: error,
         hint: 'free some space on that file system, then run the command again',
       });
+    case 'EROFS':
+    case 'EACCES':
+    case 'EPERM':
+      return new RcopyError(
+        'E_IO',
+        `${action}: ${path}: this user, or this disk, may not do that`,
+        {
+          cause: error,
+          hint: 'look at the owner and rights of the folder, and whether it is mounted read-only',
+        },
+      );
     case 'EFBIG':
       return new RcopyError(
         'E_NO_SPACE',

@@ -8,7 +8,7 @@ import type { OnProgress, PairAnswer, ReplicatedPairAnswer } from '../node/answe
 import type { SetService } from '../node/set-service.ts';
 import { FailedCheck, StoppedBySignal, failureJson, failureOf, stackOf } from './failure.ts';
 import { durationFlag } from './flags.ts';
-import { loadPaint, plainPaint, wantsColor } from './paint.ts';
+import { canRedraw, loadPaint, plainPaint, wantsColor } from './paint.ts';
 import type { Paint, Screen } from './paint.ts';
 import type { Task } from './progress.ts';
 import { watchSignals } from './stop-signals.ts';
@@ -53,8 +53,7 @@ export abstract class RcopyCommand extends Command {
     label: string,
     action: (report: OnProgress) => Promise<T>,
   ): Promise<T> {
-    const { isTTY = false } = process.stderr as Screen;
-    if (!isTTY || process.env['TERM'] === 'dumb') return action(() => undefined);
+    if (!canRedraw(process.stderr, process.env)) return action(() => undefined);
     const { startTask } = await import('./progress.ts');
     const { nodeClock } = await import('../sys/node-clock.ts');
     const task: Task = startTask(label, nodeClock, await this.paintFor(process.stderr));

@@ -1,5 +1,5 @@
 /** Runs a daemon in this process: from the words of the command line to its orderly end. */
-import { isRcopyError } from '../base/errors.ts';
+import { RcopyError } from '../base/errors.ts';
 import { makeLog } from '../daemon/log.ts';
 import { readSettings, settingsFrom } from '../daemon/settings.ts';
 import type { DaemonSettings, FileSettings, GivenSettings } from '../daemon/settings.ts';
@@ -8,7 +8,7 @@ import type { ReplicateAnswer } from '../node/answers.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { nodeEnvironment } from '../sys/node-environment.ts';
 import { nodeNetwork } from '../sys/node-network.ts';
-import { StoppedBySignal } from './failure.ts';
+import { FailedCheck, StoppedBySignal, failureOf } from './failure.ts';
 import { watchSignals } from './stop-signals.ts';
 
 /** What `rcopy daemon` was asked for. */
@@ -17,6 +17,8 @@ export interface ServeRequest extends Omit<GivenSettings, 'log-level' | 'log-for
   readonly lockWaitMs: number;
   /** Send what the secondary lacks now, and return. */
   readonly once: boolean;
+  /** The end of standard input asks for the same as SIGTERM. */
+  readonly 'until-stdin-ends'?: boolean;
   /** Path of the TOML file; `rcopy.toml` in the folder where there is one, unless told. */
   readonly config?: string | undefined;
   readonly 'log-level'?: GivenSettings['log-level'];
@@ -35,6 +37,7 @@ export async function serve(request: ServeRequest): Promise<ServedAnswer | Repli
   const settings = settingsOf(request, nodeEnvironment.files);
   const log = await makeLog(settings, process.stderr);
   const signals = watchSignals(process);
+  if (request['until-stdin-ends'] === true) stopWhenInputEnds();
   try {
     const starting = StorageDaemon.start({
       environment: nodeEnvironment,
@@ -59,11 +62,22 @@ export async function serve(request: ServeRequest): Promise<ServedAnswer | Repli
     }
   } catch (error) {
     if (error instanceof StoppedBySignal && !request.once) return { stoppedBy: error.signal };
-    if (isRcopyError(error)) log.error({ code: error.code, hint: error.hint }, error.message);
-    throw error;
+    // Said once: as a line of the log, or in the form of all commands.
+    if (!log.isJson || settings.logLevel === 'silent') throw error;
+    const { code, hint, message } = failureOf(error, 'rcopy daemon');
+    log.error({ code, hint }, message);
+    throw new FailedCheck(code, message, { error: { code, message, hint } }, { silent: true });
   } finally {
     signals.release();
   }
+}
+
+/** Does not keep the process alive by itself. */
+function stopWhenInputEnds(): void {
+  const { stdin } = process;
+  stdin.once('end', () => process.kill(process.pid, 'SIGTERM'));
+  stdin.resume();
+  if ('unref' in stdin) stdin.unref();
 }
 
 function settingsOf(request: ServeRequest, files: FileSystem): DaemonSettings {
@@ -85,7 +99,12 @@ function settingsOf(request: ServeRequest, files: FileSystem): DaemonSettings {
 }
 
 function fileSettings(files: FileSystem, path: string, isNamed: boolean): FileSettings {
-  if (!isNamed && files.status(path, 'CONFIG:STATUS')?.kind !== 'file') return {};
+  if (files.status(path, 'CONFIG:STATUS')?.kind !== 'file') {
+    if (!isNamed) return {};
+    throw new RcopyError('E_NOT_FOUND', `${path} is not a file`, {
+      hint: 'name the TOML file with the settings; without any, flags and defaults hold',
+    });
+  }
   return readSettings(textOf(files, path), path);
 }
 

@@ -25,6 +25,16 @@ export const plainPaint: Paint = {
 /** The part of a stream that tells whether somebody looks at it. */
 export interface Screen {
   readonly isTTY?: boolean | undefined;
+  /** Of a terminal; 0 where it does not say. */
+  readonly columns?: number | undefined;
+}
+
+/** Whether lines can be drawn over again: a terminal that knows how, and how wide it is. */
+export function canRedraw(
+  { isTTY = false, columns = 80 }: Screen,
+  environment: Readonly<Record<string, string | undefined>>,
+): boolean {
+  return isTTY && columns > 0 && environment['TERM'] !== 'dumb';
 }
 
 /** Whether colours belong on `screen`: a terminal that knows them, and nobody who said no. */

@@ -127,10 +127,10 @@ function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
   const rows: Labelled[] = [
     [sender ? 'primary' : 'secondary', `${pair.peer.name} at ${pair.peer.address}`],
     ['usable', usableAnswer(pair.usable)],
-    ['link', `${pair.link}${contact}`],
+    ['link', `${pair.link}${downText(pair, nowMs)}${contact}`],
   ];
   if (pair.ack === 'remote') rows.push(['flushes', ackText(pair)]);
-  if (pair.lag !== null) rows.push(['lag', lagFacts(pair.lag)]);
+  if (pair.lag !== null) rows.push(['lag', `${lagFacts(pair.lag)}${lagAge(pair)}`]);
   else if (set.role !== 'secondary') rows.push(['lag', 'not known yet']);
   for (const { epoch, from, to } of pair.sources ?? []) {
     rows.push(['owed', `epoch ${epoch} from ${from} ${to === null ? 'on' : `to ${to}`}`]);
@@ -138,8 +138,20 @@ function pairRows({ pair, set }: StatusAnswer, nowMs: number): Labelled[] {
   return rows;
 }
 
+type PairStatus = NonNullable<StatusAnswer['pair']>;
+
+function downText({ downSince }: PairStatus, nowMs: number): string {
+  return downSince === null ? '' : ` for ${formatDuration(nowMs - Date.parse(downSince))}`;
+}
+
+/** On a secondary: how old what the primary said is. */
+function lagAge({ lagAgeSeconds }: PairStatus): string {
+  if (lagAgeSeconds === null || lagAgeSeconds === 0) return '';
+  return `, told ${formatDuration(lagAgeSeconds * 1000)} ago`;
+}
+
 /** When flushes are answered. */
-function ackText({ ackDegraded, ackReason }: NonNullable<StatusAnswer['pair']>): string {
+function ackText({ ackDegraded, ackReason }: PairStatus): string {
   if (!ackDegraded) return 'answered when the secondary has them too';
   return `answered without the secondary for now: ${ackReason}`;
 }

@@ -14,6 +14,11 @@ export function isAddress(set: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(set);
 }
 
+/** `HOST:PORT`: what people write who mean a daemon's address. */
+export function meansAddress(set: string): boolean {
+  return /^(?:\[[0-9a-f:.]+\]|[a-z0-9.-]+):\d{1,5}$/i.test(set);
+}
+
 /** Throws `E_USAGE` when it is not of the form `rcopy://HOST:PORT`. */
 export function parseAddress(set: string): DaemonAddress {
   const match = /^rcopy:\/\/(?:\[([0-9a-f:.]+)\]|([^:/[\]]+)):(\d{1,5})\/?$/i.exec(set);

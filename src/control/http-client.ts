@@ -62,6 +62,9 @@ async function sendOctets(
   const goesOn = new Promise<'continue'>((resolve) => {
     request.once('continue', () => resolve('continue'));
   });
+  // It takes as long as the body comes in: only a connection that is dead ends it.
+  request.setSocketKeepAlive(true, SILENCE_MS);
+  request.once('socket', (socket) => socket.once('connect', () => socket.setTimeout(0)));
   request.flushHeaders();
   const first = await Promise.race([goesOn, answered]);
   if (first !== 'continue') return checked(first, endpoint);

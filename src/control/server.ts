@@ -32,6 +32,7 @@ import type { SocketPath } from '../sys/socket-path.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type { DaemonAddress } from './addresses.ts';
 import { answerInLines } from './answer-lines.ts';
+import { checkCaller } from './callers.ts';
 import { ANSWER_LINES, API, LINK_PROTOCOL, calls, isCallName } from './calls.ts';
 import { errorBody, errorStatus } from './http-errors.ts';
 import { problemOf } from './schema-problems.ts';
@@ -39,13 +40,15 @@ import { SparseReader, encodeEnd, encodeFailed, encodePiece } from './sparse-str
 
 /** The sets that a control interface speaks for. `set` is an id, or `own`. */
 export interface SetHouse {
-  /** Rejects with `E_NOT_FOUND` when no such set is open here. */
-  find(set: string): Promise<SetService>;
+  /** Rejects with `E_NOT_FOUND` when no such set is open here; it stays open until `gone`. */
+  find(set: string, gone: AbortSignal): Promise<SetService>;
   /** Takes a link that another set dialled. */
-  acceptLink(set: string, stream: ByteStream): Promise<void>;
+  acceptLink(set: string, stream: ByteStream, gone: AbortSignal): Promise<void>;
   /** Gives the set a fresh life and identity; what it holds is lost. */
   remake(set: string): Promise<void>;
 }
+
+const OCTETS = 'application/octet-stream';
 
 interface SetRoute {
   readonly Params: { readonly set: string };
@@ -71,6 +74,8 @@ export class ControlServer {
   private readonly app: FastifyInstance;
   private readonly servers = new Set<Server>();
   private readonly sockets: SocketPath[] = [];
+  /** Names by which this daemon may be called, beside addresses and localhost. */
+  private readonly names = new Set<string>();
 
   constructor(house: SetHouse, clock: Clock) {
     this.house = house;
@@ -84,7 +89,10 @@ export class ControlServer {
   }
 
   /** Answers on a host and port; 0 takes a free one. Resolves with the port. */
-  async listen(where: DaemonAddress): Promise<number> {
+  async listen(where: DaemonAddress, advertised?: DaemonAddress): Promise<number> {
+    for (const { host } of advertised ? [where, advertised] : [where]) {
+      this.names.add(host.toLowerCase());
+    }
     const address = (await this.listenAt(where)).address();
     return typeof address === 'object' && address ? address.port : 0;
   }
@@ -104,7 +112,10 @@ export class ControlServer {
     );
     server.maxConnections = CONTROL_CONNECTIONS_MAX;
     // Whoever reads the body says when: see octetsOf.
-    server.on('checkContinue', (request, reply) => this.app.routing(request, reply));
+    server.on('checkContinue', (request, reply) => {
+      if (request.headers['content-type'] !== OCTETS) reply.writeContinue();
+      this.app.routing(request, reply);
+    });
     server.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(cannotListen(where, error)));
@@ -117,11 +128,9 @@ export class ControlServer {
   /** Nothing new is taken; what is under way is cut, links excepted. */
   async close(): Promise<void> {
     for (const server of this.servers) {
-      const closed = new Promise((resolve) => {
-        server.close(resolve);
-      });
+      // Its callback would wait for links as well, and those end with their sets, later.
+      server.close();
       server.closeAllConnections();
-      await closed;
     }
     this.servers.clear();
     for (const socket of this.sockets.splice(0)) socket.release();
@@ -130,8 +139,9 @@ export class ControlServer {
 
   private addRoutes(): void {
     const { app } = this;
+    app.addHook('onRequest', async (request) => this.check(request.raw));
     // A body of octets is read by its handler, at the pace of the set.
-    app.addContentTypeParser('application/octet-stream', (_, payload, done) => {
+    app.addContentTypeParser(OCTETS, (_, payload, done) => {
       done(null, payload);
     });
     app.setErrorHandler((error, _, reply) => sendError(reply, asRefusal(error)));
@@ -161,33 +171,36 @@ export class ControlServer {
     if (!isCallName(call)) throw new RcopyError('E_NOT_FOUND', `there is no call ${call}`);
     const { parameters, handle } = calls[call];
     const checked = parse<unknown>(parameters, request.body ?? {}) as never;
-    const gone = new AbortController();
-    reply.raw.on('close', () => gone.abort());
-    const set = await this.house.find(id);
+    const signal = goneOf(reply);
+    const set = await this.house.find(id, signal);
     if (request.headers.accept === ANSWER_LINES) {
       reply.hijack();
       await answerInLines(reply.raw, this.clock, (onProgress) =>
-        Promise.resolve(handle(set, checked, { onProgress, signal: gone.signal })),
+        Promise.resolve(handle(set, checked, { onProgress, signal })),
       );
       return reply;
     }
-    const following = { onProgress: () => undefined, signal: gone.signal };
+    const following = { onProgress: () => undefined, signal };
     return (await handle(set, checked, following)) ?? {};
   }
 
   private async write(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
     const { offset, volume, length, sync = 'yes' } = parse(writeQuery, request.query);
-    const set = await this.house.find(request.params.set);
+    const set = await this.house.find(request.params.set, goneOf(reply));
     const data = octetsOf(request, reply);
     return set.write({ volume, offset, length, data, sync: sync === 'yes' });
   }
 
   private async read(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
     const { offset, length, volume } = parse(readQuery, request.query);
-    const bytes = (await this.house.find(request.params.set)).read({ volume, offset, length });
+    const bytes = (await this.house.find(request.params.set, goneOf(reply))).read({
+      volume,
+      offset,
+      length,
+    });
     // What is refused is refused before the first byte.
     const first = await bytes.next();
-    reply.type('application/octet-stream').header('content-length', length);
+    reply.type(OCTETS).header('content-length', length);
     return reply.send(Readable.from(startingWith(first, bytes)));
   }
 
@@ -196,14 +209,14 @@ export class ControlServer {
     reply: FastifyReply,
   ): Promise<unknown> {
     const { size, volume } = parse(importQuery, request.query);
-    const set = await this.house.find(request.params.set);
+    const set = await this.house.find(request.params.set, goneOf(reply));
     const reader = new SparseReader(octetsOf(request, reply), 'the client');
     return set.importImage({ volume, sizeBytes: size, pieces: reader.pieces() });
   }
 
   private async export(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
     const { volume } = parse(exportQuery, request.query);
-    const set = await this.house.find(request.params.set);
+    const set = await this.house.find(request.params.set, goneOf(reply));
     const { raw } = reply;
     reply.hijack();
     const send = async (parts: readonly Uint8Array[]): Promise<void> => {
@@ -214,7 +227,7 @@ export class ControlServer {
     };
     try {
       const begin = (sizeBytes: number): void => {
-        const type = 'application/octet-stream';
+        const type = OCTETS;
         raw.writeHead(200, { 'content-type': type, 'x-rcopy-size': sizeBytes });
       };
       const take = (piece: Parameters<typeof encodePiece>[0]) => send(encodePiece(piece));
@@ -232,10 +245,15 @@ export class ControlServer {
     return reply;
   }
 
+  private check({ headers, socket }: IncomingMessage): void {
+    checkCaller({ headers, isLocal: socket.remoteAddress === undefined }, this.names);
+  }
+
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Until it is a stream, nobody else hears of its errors.
+    socket.on('error', () => undefined);
     const refuse = (error: RcopyError): void => {
       const body = JSON.stringify(errorBody(error));
-      socket.on('error', () => undefined);
       socket.end(
         `HTTP/1.1 ${errorStatus(error)} Refused\r\ncontent-type: application/json\r\n` +
           `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
@@ -247,15 +265,24 @@ export class ControlServer {
       return;
     }
     const set = path[1];
-    this.house.find(set).then(
+    try {
+      this.check(request);
+    } catch (error) {
+      refuse(asRefusal(error));
+      return;
+    }
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort());
+    this.house.find(set, gone.signal).then(
       () => {
+        if (socket.destroyed) return;
         socket.write(
           `HTTP/1.1 101 Switching Protocols\r\nupgrade: ${LINK_PROTOCOL}\r\n` +
             'connection: Upgrade\r\n\r\n',
         );
         const peer = peerOf(request);
         const stream = streamOf(socket, peer, head);
-        this.house.acceptLink(set, stream).catch(() => stream.destroy());
+        this.house.acceptLink(set, stream, gone.signal).catch(() => stream.destroy());
       },
       (error: unknown) => refuse(asRefusal(error)),
     );
@@ -264,16 +291,38 @@ export class ControlServer {
 
 function cannotListen(where: DaemonAddress | { path: string }, error: Error): RcopyError {
   const at = 'path' in where ? where.path : `${where.host}:${where.port}`;
-  const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-  return new RcopyError('E_USAGE', `cannot listen at ${at}: ${messageOf(error)}`, {
-    cause: error,
-    hint: isTaken ? 'another program does; take another port, or stop that one' : undefined,
-  });
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return new RcopyError('E_STATE', `listen: ${at} is in use by another process`, {
+        cause: error,
+        hint: 'end that process, or name another port; port 0 takes a free one',
+      });
+    case 'ENOTFOUND':
+    case 'EADDRNOTAVAIL':
+      return new RcopyError('E_NOT_FOUND', `listen: there is no ${at} on this machine`, {
+        cause: error,
+        hint: 'name an address of this machine, such as 127.0.0.1',
+      });
+    case 'EACCES':
+      return new RcopyError('E_USAGE', `listen: ${at} is not for this user`, {
+        cause: error,
+        hint: 'take a port above 1023',
+      });
+    default:
+      return new RcopyError('E_IO', `listen: ${at}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Who is at the other end, for people. */
 function peerOf({ socket }: IncomingMessage): string {
   return socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'a local process';
+}
+
+/** Aborted when nobody takes the answer any more, or all of it is sent. */
+function goneOf({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort());
+  return gone.signal;
 }
 
 /** The body, asked for when it is about to be read: what is refused before is never sent. */

@@ -31,9 +31,9 @@ import { describeWait, timedOut } from '../node/wait.ts';
 import type { Environment } from '../sys/environment.ts';
 import { memoryStreamPair } from '../sys/memory-stream.ts';
 import type { ByteStream } from '../sys/stream.ts';
-import { isAddress, parseAddress } from './addresses.ts';
+import { isAddress, meansAddress, parseAddress } from './addresses.ts';
 import { checkMigration, createPair, makeLike, migrate } from './fresh-targets.ts';
-import { GuestStreams } from './guest-streams.ts';
+import { Guests } from './guests.ts';
 import type { Endpoint } from './http-client.ts';
 import { openRawImage, piecesOf, writeRawImage } from './image-files.ts';
 import { checkCreate, checkSame, createAnswer, existingSet } from './set-making.ts';
@@ -75,7 +75,7 @@ export class Site implements Connector {
   private readonly opened = new Map<string, Promise<Opened>>();
   /** Folders of sets that stay open until the end, whoever dials them. */
   private readonly hosts = new Set<string>();
-  private readonly guests: GuestStreams;
+  private readonly guests: Guests;
   /** Nobody waits for a lock any more. */
   private stopped = false;
   /** Nobody is dialled any more. */
@@ -84,7 +84,7 @@ export class Site implements Connector {
   constructor(environment: Environment, options: SiteOptions) {
     this.environment = environment;
     this.options = options;
-    this.guests = new GuestStreams(environment.clock, options.lingerMs, (folder) => {
+    this.guests = new Guests(environment.clock, options.lingerMs, (folder) => {
       // What could not be closed in order is recovered by its next opening.
       this.letGo(folder).catch(() => undefined);
     });
@@ -113,6 +113,12 @@ export class Site implements Connector {
    * Rejects with `E_HELD` when another command holds it for too long.
    */
   async open(set: string): Promise<SetService> {
+    const { files } = this.environment;
+    if (meansAddress(set) && files.status(files.resolve(set), 'SET:STATUS') === undefined) {
+      throw new RcopyError('E_NOT_FOUND', `there is no folder ${set}`, {
+        hint: `the address of a daemon is written rcopy://${set}`,
+      });
+    }
     const opened = isAddress(set) ? endpointOf(set) : await this.openFolder(set);
     return opened instanceof StorageNode ? opened : this.remote(opened, set);
   }
@@ -135,11 +141,16 @@ export class Site implements Connector {
     return existingSet(this.environment, this.environment.files.resolve(set));
   }
 
-  /** The node of a set that is open here, by its id. */
-  async findOpen(setId: string): Promise<StorageNode | undefined> {
+  /** The node of a set that is open here, by its id; it stays open until `gone`. */
+  async findOpen(setId: string, gone: AbortSignal): Promise<StorageNode | undefined> {
     for (const opening of this.opened.values()) {
       const opened = await opening.catch(() => undefined);
-      if (opened instanceof StorageNode && opened.set.file.setId === setId) return opened;
+      if (!(opened instanceof StorageNode) || opened.set.file.setId !== setId) continue;
+      const { folder } = opened.set;
+      if (!this.hosts.has(folder) && !gone.aborted) {
+        gone.addEventListener('abort', this.guests.use(folder), { once: true });
+      }
+      return opened;
     }
     return undefined;
   }
@@ -182,8 +193,10 @@ export class Site implements Connector {
   /** Closes one set: others may have it. */
   async letGo(set: string): Promise<void> {
     const folder = this.environment.files.resolve(set);
-    const opened = await this.opened.get(folder);
+    const opening = this.opened.get(folder);
+    // Whoever asks from now on waits for the lock.
     this.opened.delete(folder);
+    const opened = await opening;
     if (opened instanceof StorageNode) await opened.close();
   }
 

@@ -7,6 +7,8 @@ import type { LogFormat, LogLevel } from './words.ts';
 type LogLine = (facts: object, message: string) => void;
 
 export interface Log {
+  /** One JSON object a line; else text. */
+  readonly isJson: boolean;
   readonly debug: LogLine;
   readonly info: LogLine;
   readonly warn: LogLine;
@@ -34,6 +36,7 @@ export async function makeLog(
     ? pino(options, await textStream(screen))
     : pino(options, pino.destination({ dest: screen.fd, sync: true }));
   return {
+    isJson: !isText,
     debug: (facts, message) => logger.debug(facts, message),
     info: (facts, message) => logger.info(facts, message),
     warn: (facts, message) => logger.warn(facts, message),

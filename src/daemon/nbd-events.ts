@@ -13,7 +13,9 @@ export function logNbdEvent(log: Log, event: NbdEvent): void {
       break;
     case 'disconnected': {
       const { export: name, error } = event;
-      if (error) log.warn({ peer, export: name, reason: error.message }, 'host cut off');
+      // Whoever went before it chose an export only looked.
+      if (name === undefined) log.debug({ peer, reason: error?.message }, 'client gone');
+      else if (error) log.warn({ peer, export: name, reason: error.message }, 'host cut off');
       else log.info({ peer, export: name }, 'host gone');
     }
   }

@@ -80,7 +80,10 @@ export function readSettings(source: string, path: string): FileSettings {
   try {
     value = parseToml(source);
   } catch (error) {
-    throw new RcopyError('E_USAGE', `${path}: ${messageOf(error).split('\n')[0]}`, {
+    const { line } = error as { line?: number };
+    const place = line === undefined ? path : `${path}, line ${line}`;
+    throw new RcopyError('E_USAGE', `${place}: ${messageOf(error).split('\n')[0]}`, {
+      hint: 'text stands in quotes, such as listen = "127.0.0.1:7070"',
       cause: error,
     });
   }
@@ -97,7 +100,8 @@ export function settingsFrom(flags: GivenSettings, fromFile: FileSettings): Daem
   const all = { ...rest, ...definedOf(flags) };
   const insecure = all.insecure ?? false;
   const listen = read('listen', all.listen, parseListen);
-  const nbd = read('nbd', all.nbd, parseNetworkAddress);
+  const nbd = read('nbd', all.nbd, parseNbd);
+  const memoryBytes = read('limits.nbd-memory', limits['nbd-memory'], parseSize);
   if (!insecure && listen) refuseOpen('listen', listen.host);
   if (!insecure && nbd?.kind === 'tcp') refuseOpen('nbd', nbd.host);
   return {
@@ -113,7 +117,7 @@ export function settingsFrom(flags: GivenSettings, fromFile: FileSettings): Daem
       ...NBD_LIMITS,
       ...(limits['nbd-connections'] && { connectionsMax: limits['nbd-connections'] }),
       ...(limits['nbd-requests'] && { requestsInFlightMax: limits['nbd-requests'] }),
-      ...(limits['nbd-memory'] && { memoryBytes: parseSize(limits['nbd-memory']) }),
+      ...(memoryBytes !== undefined && { memoryBytes }),
     },
   };
 }
@@ -136,9 +140,25 @@ function read<T>(name: string, value: string | undefined, parse: (text: string) 
 /** `HOST:PORT`; port 0 takes a free one. */
 function parseListen(value: string): DaemonAddress {
   if (isAddress(value)) return parseAddress(value);
-  const address = parseNetworkAddress(value);
+  const hint = 'write HOST:PORT, such as 127.0.0.1:7070; port 0 takes a free one';
+  const address = hinting(hint, () => parseNetworkAddress(value));
   if (address.kind === 'tcp') return address;
-  throw new RcopyError('E_USAGE', `${value} is not of the form HOST:PORT`);
+  throw new RcopyError('E_USAGE', `${value} is not of the form HOST:PORT`, { hint });
+}
+
+/** `HOST:PORT` or `unix:PATH`; a path alone is what people write who mean the latter. */
+function parseNbd(value: string): NetworkAddress {
+  if (!value.includes('/') || value.startsWith('unix:')) return parseNetworkAddress(value);
+  return hinting(`write unix:${value} for a unix socket`, () => parseNetworkAddress(value));
+}
+
+function hinting<T>(hint: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!isRcopyError(error)) throw error;
+    throw new RcopyError(error.code, error.message, { hint, cause: error });
+  }
 }
 
 function refuseOpen(name: string, host: string): void {

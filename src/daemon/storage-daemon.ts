@@ -10,14 +10,14 @@
  *                                     └── link ──▶ its secondary
  * ```
  */
-import { join } from 'node:path';
 import { deferred } from '../base/deferred.ts';
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { LINK_BEAT_MS } from '../base/limits.ts';
-import { formatAddress } from '../control/addresses.ts';
+import { formatAddress, parseAddress } from '../control/addresses.ts';
 import { ControlServer } from '../control/server.ts';
 import type { SetHouse } from '../control/server.ts';
 import { Site } from '../control/site.ts';
+import { setPaths } from '../imageset/set-folder.ts';
 import type { SetService } from '../node/set-service.ts';
 import { NbdServer } from '../nbd/server.ts';
 import type { StorageNode } from '../node/storage-node.ts';
@@ -74,6 +74,7 @@ export class StorageDaemon implements SetHouse {
   private readonly opened = deferred<StorageNode>();
   private readonly failure = deferred<never>();
   private stopping: Promise<void> | undefined;
+  private wasReady = false;
 
   private constructor(parts: DaemonParts) {
     const { environment, settings, log } = parts;
@@ -82,7 +83,7 @@ export class StorageDaemon implements SetHouse {
     this.site = new Site(environment, {
       lockWaitMs: parts.lockWaitMs,
       beatMs: LINK_BEAT_MS,
-      control: join(this.folder, CONTROL_SOCKET),
+      control: setPaths.control(this.folder),
       lingerMs: GUEST_LINGER_MS,
     });
     this.control = new ControlServer(this, environment.clock);
@@ -98,8 +99,9 @@ export class StorageDaemon implements SetHouse {
   }
 
   /**
-   * Opens the set and serves it. Rejects, with everything closed again, with `E_HELD`, `E_USAGE`
-   * for an address that is taken, and all that opening a set rejects with.
+   * Opens the set and serves it. Rejects, with everything closed again, with `E_HELD`, `E_STATE`
+   * for an address that is taken, `E_NOT_FOUND` for one that is none of this machine's, and all
+   * that opening a set rejects with.
    */
   static async start(parts: DaemonParts): Promise<StorageDaemon> {
     const daemon = new StorageDaemon(parts);
@@ -141,38 +143,47 @@ export class StorageDaemon implements SetHouse {
     return this.stopping;
   }
 
-  async find(set: string): Promise<SetService> {
+  async find(set: string, gone: AbortSignal): Promise<SetService> {
     const own = await this.opened.promise;
     const { setId } = (this.node ?? own).set.file;
     if (set === 'own' || set === setId) return this.set;
-    const guest = await this.site.findOpen(set);
+    const guest = await this.site.findOpen(set, gone);
     if (guest) return guest;
     throw new RcopyError('E_NOT_FOUND', `the daemon of ${this.folder} does not serve set ${set}`, {
       hint: `it serves ${setId}`,
     });
   }
 
-  async acceptLink(set: string, stream: ByteStream): Promise<void> {
-    ((await this.find(set)) as StorageNode).acceptLink(stream);
+  async acceptLink(set: string, stream: ByteStream, gone: AbortSignal): Promise<void> {
+    ((await this.find(set, gone)) as StorageNode).acceptLink(stream);
   }
 
   async remake(set: string): Promise<void> {
-    if ((await this.find(set)) !== this.set) {
+    if (set !== 'own' && set !== this.set.set.file.setId) {
       throw new RcopyError('E_STATE', 'only the own set of a daemon can be made anew by it');
     }
     this.parts.log.warn({ set: this.folder }, 'the set is given a fresh life');
     this.stopListening();
     this.node = undefined;
-    await this.site.letGo(this.folder);
-    await this.site.remake(this.folder);
-    await this.openSet();
+    try {
+      await this.site.letGo(this.folder);
+      await this.site.remake(this.folder);
+      if (!this.stopping) await this.openSet();
+    } catch (error) {
+      this.failure.reject(error);
+      throw error;
+    }
   }
 
   private async begin(): Promise<void> {
     const { environment, settings, log, network } = this.parts;
     const { listen } = settings;
     if (listen) {
-      const port = await this.control.listen(listen);
+      const { advertise } = settings;
+      const port = await this.control.listen(
+        listen,
+        advertise ? parseAddress(advertise) : undefined,
+      );
       this.address = settings.advertise ?? formatAddress({ host: listen.host, port });
     }
     try {
@@ -182,12 +193,13 @@ export class StorageDaemon implements SetHouse {
       throw error;
     }
     // The lock is this process' now: a socket that lies there belongs to nobody.
-    await this.control.listenOnSocket(join(this.folder, CONTROL_SOCKET), environment.files);
+    await this.control.listenOnSocket(setPaths.control(this.folder), environment.files);
     if (settings.nbd) {
       this.nbdListening = await network.listen(settings.nbd, (stream) => this.nbd.accept(stream));
     }
     const { set, address, nbd, exports } = this.ready;
     log.info({ set: set.path, address, nbd, exports, pid: process.pid }, 'ready');
+    this.wasReady = true;
   }
 
   private async openSet(): Promise<void> {
@@ -225,7 +237,9 @@ export class StorageDaemon implements SetHouse {
 
   private async stopOnce(): Promise<void> {
     const { log } = this.parts;
-    log.info({}, 'stopping');
+    // A start that failed has nothing to say of what it acknowledged.
+    const { wasReady } = this;
+    if (wasReady) log.info({}, 'stopping');
     await this.nbdListening?.close();
     await this.nbd.stop();
     await this.control.close();
@@ -235,11 +249,9 @@ export class StorageDaemon implements SetHouse {
     } catch (error) {
       if (isRcopyError(error)) log.error({ code: error.code }, error.message);
       throw error;
+    } finally {
+      this.process.stop();
     }
-    this.process.stop();
-    log.info({}, 'stopped: everything acknowledged is safe');
+    if (wasReady) log.info({}, 'stopped: everything acknowledged is safe');
   }
 }
-
-/** In the folder of the set, next to its lock. */
-const CONTROL_SOCKET = 'control';

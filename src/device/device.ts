@@ -47,7 +47,10 @@ export interface Device {
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   submit(request: DeviceRequest, done: Done): void;
-  /** Data or hole from `offset` on, at most up to `end`; data is never called a hole. */
+  /**
+   * Data or hole from `offset` on, at most up to `end`; data is never called a hole. Throws what a
+   * read would be refused with.
+   */
   nextExtent(offset: number, end: number): Extent;
 }
 

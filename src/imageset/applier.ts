@@ -8,7 +8,7 @@
  * A checkpoint, after many rounds or in a quiet moment: sync the images → make the maps durable →
  * make the applied number durable → tell (trim, room). What was written before it began is covered.
  */
-import { isRcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { APPLY_BYTES, APPLY_IDLE_MS } from '../base/limits.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
@@ -40,6 +40,8 @@ export class Applier {
   private writtenBytes = 0;
   private timer: Timer | undefined;
   private stopped = false;
+  /** Why it stopped by itself. */
+  private failure: Error | undefined;
   /** A source was out of reach: nothing is tried before the timer. */
   private resting = false;
 
@@ -123,6 +125,7 @@ export class Applier {
   }
 
   private oneRound(): Promise<void> {
+    if (this.stopped && !this.round) return Promise.reject(this.failure ?? stoppedError());
     // It begins a little later: what its beginning leads to must see that it is under way.
     this.round ??= Promise.resolve().then(() => this.runRound());
     return this.round;
@@ -162,6 +165,7 @@ export class Applier {
   private oneCheckpoint(next?: Position): Promise<void> {
     this.checkpointing ??= this.runCheckpoint(next).finally(() => {
       this.checkpointing = undefined;
+      if (this.hasUnsynced) this.poke(); // rounds that ended meanwhile are not covered
     });
     return this.checkpointing;
   }
@@ -185,6 +189,7 @@ export class Applier {
 
   private fail(error: unknown): void {
     this.stopped = true;
+    this.failure ??= error instanceof Error ? error : new Error(String(error));
     this.hooks.failed(error);
   }
 
@@ -192,4 +197,9 @@ export class Applier {
     this.timer?.cancel();
     this.timer = undefined;
   }
+}
+
+/** After its end nothing goes into the images any more: they are closed. */
+function stoppedError(): RcopyError {
+  return new RcopyError('E_STOPPED', 'nothing is applied any more: the set is closed');
 }

@@ -5,7 +5,7 @@
  */
 import type { Extent } from '../base/extent.ts';
 import { RcopyError, fileError } from '../base/errors.ts';
-import { MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { KIB, MAP_BLOCK_BYTES, MIB } from '../base/limits.ts';
 import type { FileHandle, RangeWrite } from '../sys/files.ts';
 import type { BlockMap } from './block-map.ts';
 import type { ContentExtent, ExtentMap } from './extent-map.ts';
@@ -18,6 +18,11 @@ export interface VolumeImage {
   readonly sizeBytes: number;
   readonly handle: FileHandle;
 }
+
+/** How much is zeroed at a stretch: a few milliseconds. */
+const ZERO_STEP_BYTES = 8 * MIB;
+/** To free a range costs about as much as to write this. */
+const FREE_COST_BYTES = 16 * KIB;
 
 /** Where absent blocks come from. */
 export interface AbsentSource {
@@ -56,10 +61,20 @@ export class Contents {
   /** Volumes whose image was written since its last sync. */
   private readonly unsynced = new Set<number>();
   private lastSync: Promise<void> = Promise.resolve();
+  /** What zeroing cost since others could go on last, in bytes that were written. */
+  private zeroedBytes = 0;
 
-  constructor(images: readonly VolumeImage[], overlay: Overlay) {
+  private readonly giveWay: () => Promise<void>;
+
+  /** `giveWay` lets others go on, and resolves soon. */
+  constructor(
+    images: readonly VolumeImage[],
+    overlay: Overlay,
+    giveWay: () => Promise<void> = async () => undefined,
+  ) {
     this.images = images;
     this.overlay = overlay;
+    this.giveWay = giveWay;
   }
 
   get maps(): readonly VolumeMaps[] {
@@ -232,7 +247,7 @@ export class Contents {
       for (const run of contiguous(extents.extents())) {
         const { start, end, data, mayFree } = run.first;
         if (data) ranges.push({ position: start, parts: run.parts });
-        else this.writeImage(volume, start, end - start, undefined, mayFree);
+        else await this.zero(volume, { start, end, mayFree });
       }
       if (ranges.length > 0) await this.writeRanges(volume, ranges);
     }
@@ -315,6 +330,23 @@ export class Contents {
       throw fileError('writing the image', handle.path, error);
     } finally {
       this.unsynced.add(volume); // a sync that began in between covers a part of it at most
+    }
+  }
+
+  /** Zeroes a range in steps, between which others go on: a host may zero a whole volume. */
+  private async zero(
+    volume: number,
+    { start, end, mayFree }: { start: number; end: number; mayFree: boolean },
+  ): Promise<void> {
+    // To free blocks is one quick call; to keep them is to write them.
+    const step = mayFree ? end - start : ZERO_STEP_BYTES;
+    for (let at = start; at < end; at += step) {
+      const length = Math.min(step, end - at);
+      this.writeImage(volume, at, length, undefined, mayFree);
+      this.zeroedBytes += mayFree ? FREE_COST_BYTES : length;
+      if (this.zeroedBytes < ZERO_STEP_BYTES) continue;
+      this.zeroedBytes = 0;
+      await this.giveWay();
     }
   }
 

@@ -91,7 +91,9 @@ async function assemble(
   opened.push(store);
   const { cursors } = cursorsFile;
   const images = openImages(files, folder, file, opened);
-  const contents = new Contents(images, new Overlay(images.length));
+  const { clock } = environment;
+  const giveWay = () => new Promise<void>((resolve) => clock.soon(resolve));
+  const contents = new Contents(images, new Overlay(images.length), giveWay);
   openMaps(files, folder, { file, applied: cursors.applied, contents });
   opened.push({ close: () => contents.maps.forEach((maps) => maps.stop()) });
   removeUnnamed(files, folder, file);

@@ -121,7 +121,6 @@ export class RemoteAck {
 
   linkUp(): void {
     this.link = { is: 'up' };
-    this.movedMs = this.set.clock.monotonicMs();
     if (this.degraded) this.degraded = { ...this.degraded, until: this.set.newest() };
     this.look();
   }
@@ -138,7 +137,7 @@ export class RemoteAck {
     const { pair, seal } = this.set.file();
     if (this.waiters.length === 0 && pair?.ack !== 'remote') return;
     const acknowledged = this.set.acknowledged();
-    if (acknowledged !== this.seen) {
+    if (!samePosition(acknowledged, this.seen)) {
       this.seen = acknowledged;
       this.movedMs = this.set.clock.monotonicMs();
     }
@@ -194,8 +193,11 @@ export class RemoteAck {
   private deadlineMs(): number | undefined {
     if (!this.isInForce || this.failure) return undefined;
     const { timeoutMs } = this.set;
-    if (this.link.is === 'down') return this.link.sinceMs + timeoutMs;
-    return this.waiters.length > 0 ? this.movedMs + timeoutMs : undefined;
+    // A link that comes and goes is no progress: what counts is the cursor.
+    const stalled = this.waiters.length > 0 ? this.movedMs : Number.POSITIVE_INFINITY;
+    const down = this.link.is === 'down' ? this.link.sinceMs : Number.POSITIVE_INFINITY;
+    const sinceMs = Math.min(stalled, down);
+    return Number.isFinite(sinceMs) ? sinceMs + timeoutMs : undefined;
   }
 
   private arm(): void {
@@ -222,4 +224,9 @@ export class RemoteAck {
           };
     this.look();
   }
+}
+
+function samePosition(one: Position | undefined, other: Position | undefined): boolean {
+  if (!one || !other) return one === other;
+  return comparePositions(one, other) === 0;
 }

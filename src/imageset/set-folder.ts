@@ -16,6 +16,8 @@ export const setPaths = {
   journal: (folder: string) => join(folder, 'journal'),
   cursors: (folder: string) => join(folder, 'cursors'),
   lock: (folder: string) => join(folder, 'lock'),
+  /** The control socket of the daemon that holds the set; a killed one leaves it. */
+  control: (folder: string) => join(folder, 'control'),
   volumes: (folder: string) => join(folder, 'volumes'),
   image: (folder: string, name: string) => join(folder, 'volumes', `${name}.img`),
   maps: (folder: string) => join(folder, 'maps'),
@@ -175,7 +177,7 @@ export async function lockSet(
   const path = setPaths.lock(folder);
   const deadline = clock.monotonicMs() + lockWaitMs;
   for (;;) {
-    const lock = files.tryLock(path, 'SET:LOCK');
+    const lock = tryLock(files, path);
     if (lock) return lock;
     const holder = readHolder(files, folder);
     const served = holder !== undefined && (await isServed?.(holder));
@@ -183,6 +185,14 @@ export async function lockSet(
       throw new HeldError(folder, holder);
     }
     await clock.sleep(LOCK_RETRY_MS);
+  }
+}
+
+function tryLock(files: FileSystem, path: string): FileLock | undefined {
+  try {
+    return files.tryLock(path, 'SET:LOCK');
+  } catch (error) {
+    throw fileError('locking the set', path, error);
   }
 }
 const LOCK_RETRY_MS = 50;
@@ -239,12 +249,15 @@ async function makeImage(files: FileSystem, path: string, sizeBytes: number): Pr
   }
 }
 
+/** What is not the set's, but of whoever holds it. */
+const OF_HOLDERS: ReadonlySet<string> = new Set(['lock', 'control']);
+
 /** Refuses a folder that holds anything, but for what an interrupted making left. */
 function clearUnfinished(files: FileSystem, folder: string): void {
   const status = files.status(folder, 'SET:STATUS');
   if (!status) return;
   if (status.kind !== 'folder') throw notEmpty(folder);
-  const names = files.list(folder, 'SET:LIST').filter((name) => name !== 'lock');
+  const names = files.list(folder, 'SET:LIST').filter((name) => !OF_HOLDERS.has(name));
   if (names.length === 0) return;
   if (!names.includes('unfinished') || names.includes(SET_FILE_NAME)) throw notEmpty(folder);
   for (const name of names.filter((candidate) => candidate !== 'unfinished')) {

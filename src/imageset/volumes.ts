@@ -26,6 +26,8 @@ export interface VolumeOwner {
   readonly file: SetFile;
   readonly contents: Contents;
   readonly hosts: HostPort;
+  /** Why hosts are refused now, if they are. */
+  refusal(kind: 'read' | 'write'): RcopyError | undefined;
 }
 
 /** The block device of volume number `index`. */
@@ -36,6 +38,11 @@ export function volumeDevice(set: VolumeOwner, index: number): Device {
       return set.file.role !== 'primary';
     },
     submit: (request, done) => set.hosts.submit(index, request, done),
-    nextExtent: (offset, end) => set.contents.nextExtent(index, offset, end),
+    nextExtent: (offset, end) => {
+      // Where data is, is told to those only who may read it (R4).
+      const refusal = set.refusal('read');
+      if (refusal) throw refusal;
+      return set.contents.nextExtent(index, offset, end);
+    },
   };
 }

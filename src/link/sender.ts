@@ -54,7 +54,7 @@ export interface SenderCounts {
   copiedBytes: number;
   /** Bytes of the volumes that the copy has passed, holes included. */
   passedBytes: number;
-  /** Copies of everything that were begun (not continued) on this link. */
+  /** Copies of everything that were begun, not continued: each once its secondary knows of it. */
   copiesBegun: number;
 }
 
@@ -74,6 +74,10 @@ export class Sender {
   private readonly signal = new Signal();
   private readonly pacer: Pacer;
   private welcome: Welcome | undefined;
+  /** The secondary's place in the history is proved. */
+  private isProven = false;
+  /** Its latest word before that. */
+  private early: Acknowledgement | undefined;
   private greeted = false;
   private reader: RunReader | undefined;
   private copy: CopyRanges | undefined;
@@ -156,7 +160,7 @@ export class Sender {
         this.welcome = decodeWelcome(frame.body);
         break;
       case 'acknowledgement':
-        this.acknowledged(decodeAcknowledgement(frame.body));
+        this.take(decodeAcknowledgement(frame.body));
         break;
       case 'ping':
         break;
@@ -199,8 +203,18 @@ export class Sender {
         this.continueCopy(decision.copy, decision.copy.complete);
         break;
       case 'begin-copy':
+        this.early = undefined; // it spoke of what the copy replaces
+        this.isProven = true;
         await this.beginCopy(welcome);
     }
+    this.isProven = true;
+    if (this.early) this.acknowledged(this.early);
+  }
+
+  /** What the secondary says counts when it is proved where it stands (R5). */
+  private take(message: Acknowledgement): void {
+    if (this.isProven) this.acknowledged(message);
+    else this.early = message;
   }
 
   private beginRecords(from: number): void {
@@ -336,7 +350,8 @@ export class Sender {
     } finally {
       letTrim();
     }
-    if (!set.contents.dirty.inUse) this.counts.copiesBegun += 1;
+    if (set.contents.dirty.inUse) unseenCopies.delete(set);
+    else unseenCopies.set(set, base);
     await channel.send('copy-begin', [rebaseRecord(set, run, base)]);
     this.copy = new CopyRanges(set, { volume: 0, offset: 0, asOf: base.sequence });
   }
@@ -344,7 +359,18 @@ export class Sender {
   private continueCopy(place: CopyPlace, complete: boolean): void {
     this.copy = new CopyRanges(this.options.set, place);
     this.copyEnded = complete;
+    this.noteCopySeen();
+  }
+
+  /** A copy counts as begun when the secondary has heard of it: a cut may have come before. */
+  private noteCopySeen(): void {
+    const { set } = this.options;
     this.copySeen = true;
+    const base = unseenCopies.get(set);
+    const { copyBase } = set.file.pair ?? {};
+    if (!base || !copyBase || !sameProven(base, copyBase)) return;
+    unseenCopies.delete(set);
+    this.counts.copiesBegun += 1;
   }
 
   private acknowledged(message: Acknowledgement): void {
@@ -362,7 +388,7 @@ export class Sender {
     if (mine?.sealed && sealSequence(set, run) !== undefined) this.noteFinished();
     const { pair } = set.file;
     if (message.copy && pair?.copyBase && sameProven(message.copy.base, pair.copyBase)) {
-      this.copySeen = true;
+      this.noteCopySeen();
     }
     const copied = this.copyWasDone || (this.copySeen && this.copyEnded);
     if (message.usable && copied && pair?.state === 'copying' && run.epoch === set.file.epoch) {
@@ -415,6 +441,9 @@ export class Sender {
     this.signal.notify();
   }
 }
+
+/** Copies of everything that were begun here, and of which the secondary has not said a word. */
+const unseenCopies = new WeakMap<ImageSet, ProvenPosition>();
 
 /**
  * Up to where the secondary has everything: the first epoch that is not complete counts, and of

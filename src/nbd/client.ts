@@ -17,6 +17,7 @@ import type { Clock } from '../sys/clock.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import { ClientHandshake } from './client-handshake.ts';
 import type { ServerSession } from './client-handshake.ts';
+import { outOfRange, refusalOf } from './client-refusals.ts';
 import { InFlight, decodeStatus, encodeHeader, readCompletion } from './client-requests.ts';
 import type { Pending } from './client-requests.ts';
 import { errorOf } from './errno.ts';
@@ -151,7 +152,7 @@ export class NbdClient implements Device {
     const length = Math.min(end - offset, NBD_STRETCH_BYTES_MAX);
     if (context === undefined) return Promise.resolve([this.nextExtent(offset, end)]);
     return new Promise((resolve, reject) => {
-      const failure = this.end?.error ?? this.outOfRange(offset, length);
+      const failure = this.end?.error ?? outOfRange(offset, length, this.sizeBytes);
       if (failure) {
         reject(failure);
         return;
@@ -306,37 +307,7 @@ export class NbdClient implements Device {
   private refusal(request: DeviceRequest): RcopyError | undefined {
     if (this.end) return this.end.error;
     if (this.closing) return new RcopyError('E_STOPPED', `${this.peer} is being left`);
-    const { flags, payloadBytesMax } = this.session;
-    if (request.kind === 'flush') return this.lacking(flags, FLAGS.SEND_FLUSH, 'flush');
-    const { offset, length } = request;
-    const outside = this.outOfRange(offset, length);
-    if (outside) return outside;
-    if (request.kind !== 'zeroes' && length > payloadBytesMax) {
-      return new RcopyError('E_RANGE', `${length} bytes are over the limit of ${payloadBytesMax}`);
-    }
-    if (request.kind === 'read') return undefined;
-    if (this.readOnly) {
-      return new RcopyError('E_ROLE', `the export at ${this.peer} is read-only`);
-    }
-    return (
-      (request.kind === 'zeroes'
-        ? this.lacking(flags, FLAGS.SEND_WRITE_ZEROES, 'write zeroes')
-        : undefined) ??
-      (request.fua ? this.lacking(flags, FLAGS.SEND_FUA, 'write through (FUA)') : undefined)
-    );
-  }
-
-  private lacking(flags: number, flag: number, what: string): RcopyError | undefined {
-    if ((flags & flag) !== 0) return undefined;
-    return new RcopyError('E_STATE', `the export at ${this.peer} cannot ${what}`);
-  }
-
-  private outOfRange(offset: number, length: number): RcopyError | undefined {
-    if (length > 0 && offset >= 0 && offset + length <= this.sizeBytes) return undefined;
-    return new RcopyError(
-      'E_RANGE',
-      `${length} bytes at offset ${offset} leave an export of ${this.sizeBytes} bytes`,
-    );
+    return refusalOf(request, this.session, this.peer);
   }
 }
 

@@ -2,7 +2,6 @@
  * One request of a client, from its header to its answer. The object is the device's request as
  * well, and is used again for later ones: a request costs no more than the slices of its payload.
  */
-import { RcopyError } from '../base/errors.ts';
 import { KIB, NBD_REQUEST_OVERHEAD_BYTES, REQUEST_BYTES_MAX } from '../base/limits.ts';
 import type { Completion, Done } from '../device/device.ts';
 import type { Direction } from './errno.ts';
@@ -188,19 +187,4 @@ function refusalOf(request: ClientRequest, session: Session): number {
   }
   if (length === 0 || offset + length > session.export.device.sizeBytes) return ERRNOS.EINVAL;
   return 0;
-}
-
-/** The bytes that a completed read brought; an error when they are not those asked for. */
-export function readData(
-  request: ClientRequest,
-  completion: Completion & { readonly ok: true },
-): readonly Uint8Array[] | RcopyError {
-  const data = completion.data ?? NO_DATA;
-  let length = 0;
-  for (const part of data) length += part.length;
-  if (length === request.length) return data;
-  return new RcopyError(
-    'E_INTERNAL',
-    `a read of ${request.length} bytes at offset ${request.offset} brought ${length}`,
-  );
 }

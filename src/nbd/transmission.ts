@@ -14,19 +14,24 @@
  * is one request of the device: what a secondary answers shows one restored number.
  */
 import { assert } from '../base/assert.ts';
-import { RcopyError, messageOf } from '../base/errors.ts';
+import { RcopyError } from '../base/errors.ts';
 import { KIB, NBD_REPLIES_BYTES_MAX } from '../base/limits.ts';
 import type { Completion } from '../device/device.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { ByteStream } from '../sys/stream.ts';
+import { answer, answerError } from './answers.ts';
 import { blockStatus } from './block-status.ts';
 import type { BudgetWaiter, MemoryBudget } from './budget.ts';
-import { errnoOf } from './errno.ts';
 import type { Session } from './handshake.ts';
 import { Outbox } from './outbox.ts';
-import { CHUNKS, COMMANDS, COMMAND_FLAGS, ERRNOS, REQUEST_HEADER_BYTES } from './protocol.ts';
-import { REQUEST_MAGIC } from './protocol.ts';
-import { CACHE_BYTES, ClientRequest, readData } from './request.ts';
+import {
+  COMMANDS,
+  COMMAND_FLAGS,
+  ERRNOS,
+  REQUEST_HEADER_BYTES,
+  REQUEST_MAGIC,
+} from './protocol.ts';
+import { CACHE_BYTES, ClientRequest } from './request.ts';
 
 /** What a transmission needs of its connection. */
 export interface TransmissionOptions {
@@ -43,9 +48,6 @@ export interface TransmissionOptions {
 
 /** Of what is kept for payloads: how much else may be kept along with it before they are copied. */
 const DEBT_BYTES_MAX = 256 * KIB;
-
-/** Of an error's message. */
-const MESSAGE_LENGTH_MAX = 200;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -228,7 +230,7 @@ export class Transmission implements BudgetWaiter {
 
   private execute(request: ClientRequest): void {
     if (request.refusal !== 0) {
-      this.answerError(request, request.refusal, '');
+      answerError(this.outbox, request, request.refusal, '', this.session.structured);
       this.recycle(request);
       return;
     }
@@ -274,57 +276,12 @@ export class Transmission implements BudgetWaiter {
       this.budget.give(request.charge);
       return;
     }
-    if (completion.ok) this.answer(request, completion);
-    else this.answerFailure(request, completion.error);
+    if (answer(this.outbox, request, completion, this.session.structured)) {
+      if (request.command === COMMANDS.READ) this.readBytes += request.length;
+      if (request.command === COMMANDS.WRITE) this.writtenBytes += request.length;
+    }
     this.recycle(request);
   };
-
-  private answer(request: ClientRequest, completion: Completion & { readonly ok: true }): void {
-    switch (request.command) {
-      case COMMANDS.READ: {
-        const data = readData(request, completion);
-        if (data instanceof RcopyError) {
-          this.answerFailure(request, data);
-          return;
-        }
-        this.readBytes += request.length;
-        if (this.session.structured) {
-          this.outbox.offsetData(request, request.offset, request.length);
-        } else {
-          this.outbox.simple(request, 0);
-        }
-        for (const part of data) this.outbox.data(part);
-        return;
-      }
-      case COMMANDS.BLOCK_STATUS: {
-        const [payload = NOTHING] = completion.data ?? [];
-        this.outbox.chunk(request, CHUNKS.BLOCK_STATUS, payload.length);
-        this.outbox.data(payload);
-        return;
-      }
-      case COMMANDS.WRITE:
-        this.writtenBytes += request.length;
-        this.outbox.simple(request, 0);
-        return;
-      default:
-        this.outbox.simple(request, 0);
-    }
-  }
-
-  private answerFailure(request: ClientRequest, error: Error): void {
-    this.answerError(request, errnoOf(error, request.direction), messageOf(error));
-  }
-
-  /** What may have data in its answer is answered in chunks, where those were agreed on. */
-  private answerError(request: ClientRequest, errno: number, message: string): void {
-    const { command } = request;
-    const chunked = command === COMMANDS.READ || command === COMMANDS.BLOCK_STATUS;
-    if (chunked && this.session.structured) {
-      this.outbox.error(request, errno, Buffer.from(message.slice(0, MESSAGE_LENGTH_MAX)));
-    } else {
-      this.outbox.simple(request, errno);
-    }
-  }
 
   /** The reply is in the outbox, which owns the charge now. */
   private recycle(request: ClientRequest): void {

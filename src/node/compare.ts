@@ -8,10 +8,11 @@
  */
 import { createHash } from 'node:crypto';
 import { RcopyError } from '../base/errors.ts';
-import { COPY_RANGE_BYTES, MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { COPY_RANGE_BYTES, GIB, MAP_BLOCK_BYTES } from '../base/limits.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position } from '../base/position.ts';
+import type { Clock } from '../sys/clock.ts';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { CompareAnswer } from './answers.ts';
 import type { DigestAnswer, DigestCall } from './calls.ts';
@@ -32,6 +33,7 @@ export async function digest(set: ImageSet, call: DigestCall): Promise<DigestAns
       `a digest of ${length} bytes at ${offset} leaves ${image.name}`,
     );
   }
+  const { clock } = set.environment;
   const hash = createHash('sha256');
   let zero = true;
   let asOf = set.newest;
@@ -40,19 +42,27 @@ export async function digest(set: ImageSet, call: DigestCall): Promise<DigestAns
     asOf = Math.max(asOf, read.asOf);
     at += read.length;
     if (read.data === undefined && zero) continue;
-    if (zero) hashZeroes(hash, at - read.length - offset);
+    if (zero) await hashZeroes(hash, at - read.length - offset, clock);
     zero = false;
     if (read.data) hash.update(read.data);
-    else hashZeroes(hash, read.length);
+    else await hashZeroes(hash, read.length, clock);
   }
   return zero ? { asOf } : { sha256: hash.digest('hex'), asOf };
 }
 
 const ZEROES = Buffer.alloc(COPY_RANGE_BYTES);
 
-function hashZeroes(hash: { update(data: Uint8Array): unknown }, length: number): void {
+/** Of holes, which can be long: others go on in between. */
+async function hashZeroes(
+  hash: { update(data: Uint8Array): unknown },
+  length: number,
+  clock: Clock,
+): Promise<void> {
   for (let left = length; left > 0; left -= ZEROES.length) {
     hash.update(ZEROES.subarray(0, Math.min(left, ZEROES.length)));
+    if (left % (8 * ZEROES.length) < ZEROES.length) {
+      await new Promise<void>((resolve) => clock.soon(resolve));
+    }
   }
 }
 
@@ -67,6 +77,8 @@ function comesTo(set: ImageSet, behind: Position, timeoutMs: number): Promise<vo
 /** How long a secondary may take to follow, while its link is up; shorter while hosts wait. */
 const FOLLOW_MS = 30_000;
 const FOLLOW_HELD_MS = 2_000;
+/** A hole is compared in pieces: what differs in it is found by hashing all of a piece. */
+const HOLE_BYTES_MAX = 1 * GIB;
 /** How often a range is tried that hosts keep changing, before its halves are. */
 const TRIES_MAX = 3;
 
@@ -89,6 +101,8 @@ export async function compareSets({
   const facts = await other.call<PartyFacts & { newest: number }>('facts', null);
   const { name, setId } = facts.identity;
   const follows = isFollowed && set.file.role === 'primary' && set.file.pair?.peer.setId === setId;
+  checkUsable(set.file.role, set.file.name, set.usable);
+  checkUsable(facts.role, name, facts.usable);
   if (!follows) checkStill(set, name, facts.newest);
   const judge = follows ? judgeFollowing(set, other) : judgeStill(set, other, name);
   const differences: { volume: string; offset: number; length: number }[] = [];
@@ -99,7 +113,8 @@ export async function compareSets({
       throw new RcopyError('E_DIFFERENT', `${name} has other volumes`);
     }
     for (let offset = 0; offset < mine.sizeBytes;) {
-      const { length } = await set.readForPeer(volume, offset, mine.sizeBytes, COPY_RANGE_BYTES);
+      const end = Math.min(mine.sizeBytes, offset + HOLE_BYTES_MAX);
+      const { length } = await set.readForPeer(volume, offset, end, COPY_RANGE_BYTES);
       for await (const found of differing(judge, { volume, offset, length })) {
         const last = differences.at(-1);
         if (last?.volume === mine.name && last.offset + last.length === found.offset) {
@@ -113,6 +128,14 @@ export async function compareSets({
     }
   }
   return { equal: differences.length === 0, sequence: set.newest, bytesCompared, differences };
+}
+
+function checkUsable(role: PartyFacts['role'], name: string, usable: boolean): void {
+  if (role !== 'secondary' || usable) return;
+  throw new RcopyError(
+    'E_STATE',
+    `the copy in ${name} is not complete: there is nothing to compare`,
+  );
 }
 
 function checkStill(set: ImageSet, name: string, newest: number): void {
@@ -177,9 +200,12 @@ function judgeFollowing(set: ImageSet, secondary: Peer): Judge {
     }
     if (range.length > MAP_BLOCK_BYTES) return 'changing';
     const letGo = set.hosts.hold();
+    // Whatever becomes of the answer, hosts do not wait longer than this.
+    const limit = set.environment.clock.after(FOLLOW_HELD_MS, letGo);
     try {
       return await once(range, FOLLOW_HELD_MS);
     } finally {
+      limit.cancel();
       letGo();
     }
   };

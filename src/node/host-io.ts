@@ -138,17 +138,17 @@ export async function exportImage(set: ImageSet, request: ExportRequest): Promis
 class Writer {
   private readonly device: Device;
   private readonly start: number;
-  private readonly before: number;
+  private readonly recordBytesMax: number;
   private offset: number;
-  private last: number;
+  private first = Number.POSITIVE_INFINITY;
+  private last = 0;
   private readonly inFlight: Promise<void>[] = [];
 
   constructor(device: Device, set: ImageSet, offset: number) {
     this.device = device;
     this.start = offset;
     this.offset = offset;
-    this.before = set.newest;
-    this.last = this.before;
+    this.recordBytesMax = set.journal.sizes.recordPayloadBytesMax;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -173,7 +173,7 @@ class Writer {
     if (sync) await submitAndWait(this.device, { kind: 'flush' });
     return {
       length: this.offset - this.start,
-      firstSequence: this.before + 1,
+      firstSequence: Math.min(this.first, this.last),
       lastSequence: this.last,
     };
   }
@@ -181,7 +181,11 @@ class Writer {
   private async submit(request: DeviceWrite | DeviceZeroes): Promise<void> {
     this.offset += request.length;
     const answered = submitAndWait(this.device, request).then((completion) => {
-      if (completion.ok) this.last = Math.max(this.last, completion.sequence ?? 0);
+      if (!completion.ok || completion.sequence === undefined) return;
+      // Other hosts may have numbers in between: it is those of its own requests that count.
+      const records = request.kind === 'write' ? request.length / this.recordBytesMax : 1;
+      this.first = Math.min(this.first, completion.sequence - Math.ceil(records) + 1);
+      this.last = Math.max(this.last, completion.sequence);
     });
     answered.catch(() => undefined); // awaited below, in order
     this.inFlight.push(answered);

@@ -5,7 +5,8 @@
  *
  *     idle ──purpose──► trying ──ends──► idle until the purpose changes
  *       ▲                │  ▲
- *       │                │  └── 250 ms, 500 ms … 30 s, jittered: out of reach, cut, stopped
+ *       │                │  └── 250 ms, 500 ms … 30 s, jittered: out of reach, stopped; at most 1 s
+ *       │                │      once it was reached, and the first one again once it worked
  *       └── no purpose ──┘  └── 60 s, or another purpose: refused
  */
 import { isRcopyError } from '../base/errors.ts';
@@ -86,6 +87,11 @@ export class Keeper {
     if (!this.timer || this.holds > 0) return;
     this.cancel();
     this.begin();
+  }
+
+  /** What is wanted can be reached: the next failure is tried again within a second. */
+  reached(): void {
+    this.failures = Math.min(this.failures, 2);
   }
 
   /** It works: the next failure is the first one. */

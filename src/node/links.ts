@@ -52,6 +52,9 @@ export class Links implements Dialler {
   private readonly waiting = new Set<FrameChannel>();
   private readonly asking = new Set<FrameChannel>();
   private readonly sending = new Set<FrameChannel>();
+  /** Ends each dial that is under way over a network. */
+  private readonly dialling = new Set<() => void>();
+  private stopped = false;
 
   constructor(options: LinksOptions) {
     this.options = options;
@@ -87,6 +90,7 @@ export class Links implements Dialler {
     );
     channel.listen({
       frame: (frame) => {
+        if (frame.type === 'ping') return; // whoever dialled has something to do before it speaks
         timer.cancel();
         this.waiting.delete(channel);
         if (frame.type !== 'hello') {
@@ -99,6 +103,12 @@ export class Links implements Dialler {
         this.waiting.delete(channel);
       },
     });
+  }
+
+  /** Over a network nobody is dialled any more: an end must not wait for who does not answer. */
+  stopDialling(): void {
+    this.stopped = true;
+    for (const stop of this.dialling) stop();
   }
 
   /** Ends every link that was taken. */
@@ -122,20 +132,30 @@ export class Links implements Dialler {
 
   private within(dialled: Promise<ByteStream>, address: string): Promise<ByteStream> {
     return new Promise((resolve, reject) => {
-      let late = false;
-      const timer = this.options.clock.after(LINK_DIAL_MS, () => {
-        late = true;
-        const seconds = LINK_DIAL_MS / 1000;
-        reject(new RcopyError('E_UNREACHABLE', `${address} did not answer within ${seconds} s`));
-      });
+      let over = false;
+      const end = (why: string) => {
+        over = true;
+        reject(new RcopyError('E_UNREACHABLE', why));
+      };
+      const stop = () => end(`nobody is dialled any more, nor ${address}`);
+      const seconds = LINK_DIAL_MS / 1000;
+      const timer = this.options.clock.after(LINK_DIAL_MS, () =>
+        end(`${address} did not answer within ${seconds} s`),
+      );
+      const settled = () => {
+        timer.cancel();
+        this.dialling.delete(stop);
+      };
+      this.dialling.add(stop);
+      if (this.stopped) stop();
       dialled.then(
         (stream) => {
-          timer.cancel();
-          if (late) stream.destroy();
+          settled();
+          if (over) stream.destroy();
           else resolve(stream);
         },
         (error: Error) => {
-          timer.cancel();
+          settled();
           reject(error);
         },
       );

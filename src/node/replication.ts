@@ -274,12 +274,14 @@ export class Replication {
     if (!pair) throw notPaired(set);
     this.links += 1;
     const channel = await links.dial(pair.peer.address);
+    // Whoever stops closes it, from now on.
+    this.channel = channel;
+    // What was full has the time to be sent now.
+    if (!this.stopping && pair.state === 'suspended') await goOn(set);
     if (this.stopping) {
       channel.close();
       return;
     }
-    // What was full has the time to be sent now.
-    if (pair.state === 'suspended') await goOn(set);
     const sender = new Sender({
       set,
       run,
@@ -292,6 +294,7 @@ export class Replication {
       onContact: () => this.noteContact(),
       onUp: () => {
         this.down = undefined;
+        this.keeper?.reached();
         set.remoteAck.linkUp();
       },
       onProgress: () => {
@@ -299,7 +302,6 @@ export class Replication {
       },
     });
     this.before = this.counts;
-    this.channel = channel;
     this.sender = sender;
     try {
       await sender.run();

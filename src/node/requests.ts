@@ -64,7 +64,10 @@ export interface Patience {
 }
 
 export interface ReplicateRequest extends Patience {
-  /** Bytes a second; undefined: as fast as it goes. */
+  /**
+   * Bytes a second; undefined: as fast as it goes. A link that is up keeps its rate, and one that a
+   * daemon keeps has the daemon's: this one does not count then.
+   */
   readonly maxRate: number | undefined;
   readonly onProgress?: OnProgress | undefined;
 }

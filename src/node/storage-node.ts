@@ -336,6 +336,7 @@ export class StorageNode implements SetService {
   async disconnect(): Promise<void> {
     // A host that waits for the secondary must not take the end of that for an answer.
     if (this.serving) this.set.remoteAck.stop(this.set.stoppedError());
+    this.links.stopDialling();
     this.migrations.stopGoing();
     await this.replication.unkeep();
     await this.replication.stop();
@@ -352,6 +353,7 @@ export class StorageNode implements SetService {
       serveRequests(this.set, channel, { handle: (name, value) => this.answer(name, value), gate });
       return;
     }
+    if (this.set.failure) throw this.set.failure;
     checkSecondary(this.set);
     if (this.leaves) throw this.hasLeft();
     this.secondary ??= new Secondary(this.set, {

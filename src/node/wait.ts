@@ -17,18 +17,20 @@ export async function waitFor(
 ): Promise<WaitAnswer> {
   const { pair, role } = set.file;
   if (!pair) throw notPaired(set);
-  const sequence = wanted(set, request);
+  let sequence = wanted(set, request);
   const letGo = role === 'primary' ? replication.want() : undefined;
   try {
-    await withTimeout(set, request, `number ${sequence} restored`, () => {
-      if (restoredIn(set) >= sequence) return true;
+    const what = sequence === undefined ? describeWait(request) : `number ${sequence} restored`;
+    await withTimeout(set, request, what, () => {
+      sequence ??= wanted(set, request);
+      if (sequence !== undefined && restoredIn(set) >= sequence) return true;
       if (replication.trouble) throw replication.trouble;
       return false;
     });
   } finally {
     await letGo?.();
   }
-  return { sequence, restoredSequence: restoredIn(set) };
+  return { sequence: sequence ?? NO_COPY, restoredSequence: restoredIn(set) };
 }
 
 /** Up to where there is a usable second copy, as far as this set knows; there may be none. */
@@ -40,7 +42,11 @@ function restoredIn({ file, usable, applied, secondary }: ImageSet): number {
 /** Less than any number, also than that of a set that was never written. */
 const NO_COPY = -1;
 
-function wanted(set: ImageSet, { until }: WaitRequest): number {
+/**
+ * The number that has to be restored; undefined for a mark that may still be on its way to this
+ * secondary. Throws `E_NOT_FOUND` where a mark would be known.
+ */
+function wanted(set: ImageSet, { until }: WaitRequest): number | undefined {
   switch (until.kind) {
     case 'synced':
       return set.newest;
@@ -49,6 +55,7 @@ function wanted(set: ImageSet, { until }: WaitRequest): number {
     case 'mark': {
       const mark = set.marks.findLast(({ name }) => name === until.name);
       if (mark) return mark.sequence;
+      if (set.file.role === 'secondary') return undefined;
       throw new RcopyError('E_NOT_FOUND', `${set.file.name} knows no mark ${until.name}`, {
         hint: 'set one with `rcopy mark SET NAME` on the primary',
       });
@@ -63,6 +70,7 @@ function wanted(set: ImageSet, { until }: WaitRequest): number {
 export function canReach(set: ImageSet, request: WaitRequest): boolean {
   if (!set.file.pair) throw notPaired(set);
   const sequence = wanted(set, request);
+  if (sequence === undefined) return false;
   if (restoredIn(set) >= sequence) return true;
   return set.file.role === 'primary' && sequence <= set.newest;
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { columns, indented, labelled, padded, widthOf } from '../../src/cli/columns.ts';
 import { factsView } from '../../src/cli/facts-view.ts';
-import { loadPaint, plainPaint, wantsColor } from '../../src/cli/paint.ts';
+import { canRedraw, loadPaint, plainPaint, wantsColor } from '../../src/cli/paint.ts';
 import type { Paint } from '../../src/cli/paint.ts';
 import { RateMeter, progressText } from '../../src/cli/progress-text.ts';
 import { redrawn } from '../../src/cli/redraw.ts';
@@ -64,6 +64,16 @@ describe('paint', () => {
     ['a terminal without colours', screen, { TERM: 'dumb' }, false, false],
   ])('on %s', (_what, where, environment, refused, expected) => {
     expect(wantsColor(where, environment, refused)).toBe(expected);
+  });
+
+  test.each([
+    ['a terminal', { isTTY: true, columns: 120 }, {}, true],
+    ['one that does not say how wide it is', { isTTY: true }, {}, true],
+    ['one without any width', { isTTY: true, columns: 0 }, {}, false],
+    ['one that cannot', { isTTY: true, columns: 80 }, { TERM: 'dumb' }, false],
+    ['a file', { columns: 80 }, {}, false],
+  ])('lines are drawn over again on %s', (_what, where, environment, expected) => {
+    expect(canRedraw(where, environment)).toBe(expected);
   });
 
   test('paints in the colours of a terminal, and leaves plain text as it is', async () => {

@@ -96,6 +96,29 @@ describe('status', () => {
     ]);
   });
 
+  test('of a daemon: since when the link is down, and what flushes wait for', () => {
+    const pair: StatusAnswer['pair'] = paired.pair && {
+      ...paired.pair,
+      kept: true,
+      link: 'down',
+      downSince: '2030-01-01T00:00:00.000Z',
+      ack: 'remote',
+      ackDegraded: true,
+      ackReason: 'it was cut',
+    };
+    const lines = statusView({ ...paired, pair }, plainPaint, NOW);
+    expect(lines.slice(5, 7)).toEqual([
+      '  link       down for 12 s, last contact 2 s ago',
+      '  flushes    answered without the secondary for now: it was cut',
+    ]);
+    const told = pair && { ...pair, ackDegraded: false, lagAgeSeconds: 3 };
+    const secondary = { ...paired, set: { ...paired.set, role: 'secondary' as const }, pair: told };
+    expect(statusView(secondary, plainPaint, NOW).slice(6, 8)).toEqual([
+      '  flushes  answered when the secondary has them too',
+      '  lag      4 entries, 16 KiB, 2.5 s, told 3 s ago',
+    ]);
+  });
+
   test('of a single set: nothing about pairs', () => {
     expect(statusView(simplex, plainPaint, NOW)).toEqual([
       '● healthy  kyoto · primary, simplex · epoch 1',

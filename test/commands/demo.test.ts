@@ -3,6 +3,7 @@
  * there is something to object to, and a picture that says what is so.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -13,12 +14,16 @@ import { changesBetween, makeImages } from '../../src/cli/demo/images.ts';
 import { PICTURE_COLUMNS, PICTURE_LINES, pictureOf } from '../../src/cli/demo/picture.ts';
 import type { Scene } from '../../src/cli/demo/picture.ts';
 import { playDemo } from '../../src/cli/demo/play.ts';
+import { sceneOf } from '../../src/cli/demo/scene.ts';
 import { demoView } from '../../src/cli/demo/view.ts';
 import { plainPaint } from '../../src/cli/paint.ts';
-import { Site } from '../../src/control/site.ts';
+import type { StatusAnswer } from '../../src/node/answers.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
+import { parseAddress } from '../../src/sys/network.ts';
+import { nodeNetwork } from '../../src/sys/node-network.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const program = join(root, 'bin', 'run.js');
 const witnessProgram = join(root, 'bin', 'witness.js');
 let folder = '';
 
@@ -42,7 +47,7 @@ interface Program {
   /** Where it makes its scratch folder. */
   readonly temporary?: string | undefined;
   /** Called with each piece of its stdout. */
-  readonly watch?: ((child: { kill(signal: 'SIGINT'): unknown }, text: string) => void) | undefined;
+  readonly watch?: ((child: ChildProcess, text: string) => void) | undefined;
 }
 
 function run({ words, input, temporary, watch }: Program): Promise<Ended> {
@@ -65,6 +70,41 @@ function run({ words, input, temporary, watch }: Program): Promise<Ended> {
   });
 }
 
+/** The demo, ended by a signal in its midst. */
+function stopped(signal: 'SIGINT' | 'SIGKILL'): Promise<Ended> {
+  let asked = false;
+  return run({
+    words: ['bin/run.js', 'demo'],
+    temporary: folder,
+    watch: (child, stdout) => {
+      if (asked || !stdout.includes('first copy')) return;
+      asked = true;
+      child.kill(signal);
+    },
+  });
+}
+
+/** The addresses of the daemons that the demo has told of. */
+function daemonsIn(stdout: string): string[] {
+  return Array.from(stdout.matchAll(/rcopy:\/\/([0-9.]+:[0-9]+)/g), ([, address = '']) => address);
+}
+
+/** Waits until nobody answers there any more: who is killed takes nobody along at once. */
+async function untilNobodyAt(addresses: readonly string[]): Promise<void> {
+  for (const address of addresses) {
+    while (await isAnswered(address)) await nodeEnvironment.clock.sleep(50);
+  }
+}
+
+async function isAnswered(address: string): Promise<boolean> {
+  try {
+    (await nodeNetwork.dial(parseAddress(address))).destroy();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function expectProved(answer: DemoAnswer): void {
   const failed = answer.proof.filter(({ ok }) => ok === false);
   expect(failed).toEqual([]);
@@ -85,15 +125,21 @@ describe('rcopy demo', () => {
     expect(code).toBe(0);
     expect(readdirSync(folder)).toEqual([]);
 
-    const { migration, witness, firstCopy, host } = answer;
-    const [tokyo, osaka] = witness.report.numbers;
-    expect(tokyo).toEqual({ set: 'tokyo', first: 1, last: migration.nextSequence - 1 });
-    expect(osaka?.first).toBe(migration.nextSequence);
-    expect(osaka?.last).toBe(answer.restoredSequence);
-    expect(migration.journalCursor).toBeLessThan(migration.nextSequence);
-    expect(firstCopy).toMatchObject({ copies: 1 });
-    expect(firstCopy.copiedBytes).toBeLessThan(answer.volumeBytes / 2);
-    expect(host.writes).toBeGreaterThan(50);
+    const { migration, witness, sent, host, restoredSequence } = answer;
+    const next = migration.nextSequence;
+    expect(witness.report.numbers).toEqual([
+      { set: 'tokyo', count: next - 1 },
+      { set: 'osaka', count: restoredSequence - next + 1 },
+    ]);
+    expect(migration.journalCursor).toBeLessThanOrEqual(next);
+    expect(sent.tokyo.copies).toBe(1);
+    expect(sent.tokyo.copiedBytes).toBeLessThan(answer.volumeBytes / 2);
+    expect(sent.osaka).toMatchObject({ copies: 0, copiedBytes: 0 });
+    expect(answer.comparedLive).toMatchObject({ equal: true, bytesCompared: answer.volumeBytes });
+    expect(host.writes).toBeGreaterThan(0);
+    expect(host.pauseMs).toBeGreaterThan(0);
+    expect(answer.daemons.map(({ name }) => name)).toEqual(['tokyo', 'osaka', 'kyoto']);
+    for (const { residentBytes } of answer.daemons) expect(residentBytes).toBeGreaterThan(0);
     for (const { referenceSha256, imageSha256 } of witness.images) {
       expect(imageSha256).toBe(referenceSha256);
     }
@@ -102,22 +148,17 @@ describe('rcopy demo', () => {
   test('plays without mke2fs as well, and says what it skipped', async () => {
     const keep = join(folder, 'kept');
     const told: string[] = [];
-    const site = new Site(nodeEnvironment, { lockWaitMs: 0 });
     const answer = await playDemo({
       environment: nodeEnvironment,
+      network: nodeNetwork,
       keep,
       mode: 'drain',
       copy: 'post',
       seconds: 1,
+      program,
       witnessProgram,
       run: () => Promise.resolve(undefined),
-      withSite: async (action) => {
-        try {
-          return await action(site);
-        } finally {
-          await site.close();
-        }
-      },
+      stopped: new Promise<never>(() => undefined),
       print: (line) => told.push(line),
       paint: plainPaint,
       screenPaint: undefined,
@@ -134,20 +175,19 @@ describe('rcopy demo', () => {
     expect(shown).toContain(`Kept in ${keep}.`);
   });
 
-  test('takes its folder away when it is stopped', async () => {
-    let asked = false;
-    const { code, stderr } = await run({
-      words: ['bin/run.js', 'demo'],
-      temporary: folder,
-      watch: (child, stdout) => {
-        if (asked || !stdout.includes('first copy')) return;
-        asked = true;
-        child.kill('SIGINT');
-      },
-    });
+  test('takes its folder and its daemons away when it is stopped', async () => {
+    const { code, stderr, stdout } = await stopped('SIGINT');
     expect(stderr).toContain('stopped by SIGINT');
     expect(code).toBe(130);
     expect(readdirSync(folder)).toEqual([]);
+    await untilNobodyAt(daemonsIn(stdout));
+  });
+
+  test('leaves no daemon behind when it is killed', async () => {
+    const { stdout } = await stopped('SIGKILL');
+    const addresses = daemonsIn(stdout);
+    expect(addresses).toHaveLength(2);
+    await untilNobodyAt(addresses);
   });
 
   test('does not play over what somebody has', async () => {
@@ -179,11 +219,11 @@ async function testify(image: Buffer, messages: readonly (string | Buffer)[]): P
 
 describe('the witness', () => {
   const messages = [
-    'write tokyo 1 db 5 5\nhello',
-    'write tokyo 2 db 3145700 12\n',
+    'write tokyo db 5 5\nhello',
+    'write tokyo db 3145700 12\n',
     Buffer.from([0, 10, 13, 255, 0, 10, 1, 2, 3, 4, 5, 6]),
     'read db 6 3\nell',
-    'zeroes osaka 3 db 7 2\n',
+    'zeroes osaka db 7 2\n',
     'mark osaka 4\n',
   ];
   const expected = Buffer.alloc(IMAGE_BYTES);
@@ -199,8 +239,8 @@ describe('the witness', () => {
     ]);
     expect(answers[0]?.['imageSha256']).toBe(answers[0]?.['referenceSha256']);
     expect(answers[1]?.['numbers']).toEqual([
-      { set: 'tokyo', first: 1, last: 2 },
-      { set: 'osaka', first: 3, last: 4 },
+      { set: 'tokyo', count: 2 },
+      { set: 'osaka', count: 2 },
     ]);
   });
 
@@ -233,7 +273,7 @@ describe('the witness', () => {
     expect(answers[1]).toMatchObject({ content: false, problems: [problem] });
   });
 
-  test.each(['write tokyo 1 db 0 9\nshort', 'write tokyo 1 db 3145728 513\n', 'hum\n'])(
+  test.each(['write tokyo db 0 9\nshort', 'write tokyo db 3145728 513\n', 'hum\n'])(
     'does not guess at %j',
     async (message) => {
       const { code, stderr } = await run({
@@ -259,6 +299,47 @@ describe('the images', () => {
       later.copy(first, offset, offset, offset + length);
     }
     expect(first.equals(later)).toBe(true);
+  });
+});
+
+/** As much of a status as the picture shows. */
+function statusOf(
+  set: Partial<StatusAnswer['set']>,
+  next: number,
+  more: object = {},
+): StatusAnswer {
+  const journal = { nextSequence: next, appliedSequence: next - 3 };
+  return { set, journal, pair: null, seal: null, migration: null, ...more } as StatusAnswer;
+}
+
+describe('the scene', () => {
+  const nobody = { host: undefined, a: undefined, b: undefined, c: undefined };
+  const cast = { ...nobody, isCAway: false, fetching: undefined };
+
+  test('shows a target that nobody has written to as empty, and a stopped set as that', () => {
+    const b = statusOf({ role: 'primary', epoch: 0, state: 'simplex' }, 1);
+    const scene = sceneOf({ ...cast, b, isCAway: true });
+    expect(scene.b).toMatchObject({ role: 'empty', epoch: undefined, number: undefined });
+    expect(scene.c).toMatchObject({ role: 'stopped', alive: false, number: undefined });
+    expect(scene.host.at).toBe('nobody');
+  });
+
+  test('counts for each sender its own numbers, as long as its link is up', () => {
+    const owing = { link: 'up', durableSequence: 812 };
+    const a = statusOf({ role: 'primary', epoch: 1 }, 839, { pair: owing, seal: {} });
+    const migration = { nextSequence: 839 };
+    const b = statusOf({ role: 'primary', epoch: 2 }, 961, { pair: owing, migration });
+    const c = statusOf({ role: 'secondary', epoch: 1 }, 816, { pair: { usable: true } });
+    expect(sceneOf({ ...cast, a, b, c })).toMatchObject({
+      a: { role: 'sealed', number: 838, alive: false },
+      b: { role: 'primary', number: 960, alive: true },
+      c: { role: 'secondary', number: 813 },
+      sendingA: 26,
+      sendingB: 122,
+    });
+    const cut = { link: 'down', durableSequence: 812 };
+    const without = statusOf({ role: 'primary', epoch: 1 }, 839, { pair: cut });
+    expect(sceneOf({ ...cast, a: without }).sendingA).toBeUndefined();
   });
 });
 

@@ -1,6 +1,11 @@
 /** Addresses of daemons as people type them. */
 import { expect, test } from '@jest/globals';
-import { formatAddress, isAddress, parseAddress } from '../../src/control/addresses.ts';
+import {
+  formatAddress,
+  isAddress,
+  meansAddress,
+  parseAddress,
+} from '../../src/control/addresses.ts';
 
 test.each([
   ['rcopy://127.0.0.1:7070', '127.0.0.1', 7070],
@@ -28,4 +33,15 @@ test.each([
 
 test.each(['./tokyo', '/srv/tokyo', 'tokyo', 'a:b'])('%s is a folder', (text) => {
   expect(isAddress(text)).toBe(false);
+});
+
+test.each([
+  ['127.0.0.1:7070', true],
+  ['tokyo.example:7070', true],
+  ['[::1]:7070', true],
+  ['tokyo', false],
+  ['./tokyo:7070', false],
+  ['a:b', false],
+])('%s means an address: %s', (text, means) => {
+  expect(meansAddress(text)).toBe(means);
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
 import { JOURNAL_BYTES_MIN, MIB } from '../../src/base/limits.ts';
+import { dialLink } from '../../src/control/http-client.ts';
 import { RemoteSet } from '../../src/control/remote-set.ts';
 import { ControlServer } from '../../src/control/server.ts';
 import { Site } from '../../src/control/site.ts';
@@ -125,6 +126,79 @@ describe('what is no call is refused, and the daemon lives on', () => {
   });
 });
 
+describe('a page of somebody else, in a browser of somebody who may', () => {
+  /** fetch sets Host and Origin itself. */
+  function ask(headers: Record<string, string>, path = 'remake', upgrade = false) {
+    return new Promise<number>((resolve, reject) => {
+      const method = upgrade ? 'GET' : 'POST';
+      const asked = request(url(path), { method, headers });
+      asked.on('response', (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      asked.on('upgrade', (_, socket) => {
+        socket.destroy();
+        resolve(101);
+      });
+      asked.on('error', reject);
+      asked.end();
+    });
+  }
+  const link = { connection: 'Upgrade', upgrade: 'rcopy-link/1' };
+
+  test('is not obeyed', async () => {
+    expect(await ask({})).toBe(200);
+    for (const headers of [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { host: 'evil.example' },
+      { host: 'evil.example:80' },
+      { host: '127.0.0.1.evil.example' },
+    ]) {
+      expect([headers, await ask(headers)]).toEqual([headers, 400]);
+      expect(await ask({ ...headers, ...link }, 'link', true)).toBe(400);
+    }
+  });
+
+  test('addresses, and the names that it goes by, are its own', async () => {
+    expect(await ask({ host: 'localhost:7070' })).toBe(200);
+    expect(await ask({ host: '[::1]:7070' })).toBe(200);
+    expect(await ask(link, 'link', true)).toBe(101);
+    expect(await ask({ host: 'tokyo.example:7070' })).toBe(400);
+    await server.listen({ host: '127.0.0.1', port: 0 }, { host: 'Tokyo.example', port: 7070 });
+    expect(await ask({ host: 'tokyo.example:7070' })).toBe(200);
+  });
+});
+
+test('a peer that resets while the set is still being opened ends nothing but itself', async () => {
+  let opened = (): void => undefined;
+  const slow = new ControlServer(
+    {
+      find: () =>
+        new Promise((resolve) => {
+          opened = () => resolve(node);
+        }),
+      acceptLink: async () => {
+        throw new Error('a dead connection became a link');
+      },
+      remake: async () => undefined,
+    },
+    nodeEnvironment.clock,
+  );
+  const at = await slow.listen({ host: '127.0.0.1', port: 0 });
+  const head = 'host: 127.0.0.1\r\nconnection: Upgrade\r\nupgrade: rcopy-link/1\r\n\r\n';
+  const socket = connect(at, '127.0.0.1');
+  await new Promise<void>((resolve) => {
+    socket.write(`GET /v1/sets/own/link HTTP/1.1\r\n${head}`, () => setTimeout(resolve, 50));
+  });
+  socket.resetAndDestroy();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  opened();
+  await slow.close();
+  expect((await remote.status()).set.name).toBe('tokyo');
+});
+
 describe('what is cut in the middle', () => {
   test('a write that breaks off leaves what was answered to nobody, and no gap', async () => {
     async function* breaksOff(): AsyncGenerator<Uint8Array> {
@@ -146,6 +220,7 @@ describe('what is cut in the middle', () => {
       length: 1,
       sync: true,
     });
+    // Also when what was cut off is still being numbered beside it.
     expect(answer.firstSequence).toBe(answer.lastSequence);
     expect((await remote.verify()).ok).toBe(true);
   });
@@ -163,5 +238,25 @@ describe('what is cut in the middle', () => {
     });
     await expect(imported).rejects.toMatchObject({ code: 'E_NO_SPACE' });
     await expect(site.close()).rejects.toMatchObject({ code: 'E_NO_SPACE' });
+  });
+});
+
+describe('a stop', () => {
+  test('is not held up by a link, which its set ends later', async () => {
+    const at = { host: '127.0.0.1', port };
+    const link = await dialLink({ name: 'tokyo', at }, 'own');
+    let isOpen = true;
+    const ended = new Promise<void>((resolve) => {
+      const closed = (): void => {
+        isOpen = false;
+        resolve();
+      };
+      link.listen({ data: () => undefined, drained: () => undefined, closed });
+    });
+    await server.close();
+    expect(isOpen).toBe(true);
+    await expect(remote.status()).rejects.toMatchObject({ code: 'E_UNREACHABLE' });
+    await site.close();
+    await ended;
   });
 });

@@ -8,16 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LINK_BEAT_MS, LINK_SILENT_BEATS, MIB } from '../../src/base/limits.ts';
-import { parseAddress } from '../../src/control/addresses.ts';
-import { RemoteSet } from '../../src/control/remote-set.ts';
-import { NbdClient } from '../../src/nbd/client.ts';
+import type { RemoteSet } from '../../src/control/remote-set.ts';
+import type { NbdClient } from '../../src/nbd/client.ts';
 import type { StatusAnswer } from '../../src/node/answers.ts';
 import { nodeClock } from '../../src/sys/node-clock.ts';
-import { nodeNetwork } from '../../src/sys/node-network.ts';
-import { parseAddress as parseNetworkAddress } from '../../src/sys/network.ts';
 import { seededRandom } from '../sim/random.ts';
-import { DaemonProcess, rcopyJson } from '../support/daemons.ts';
 import { FAIR } from '../support/middleman.ts';
+import { Station } from '../support/station.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { VerifiedLoad, flush } from '../support/verified-load.ts';
 
@@ -27,35 +24,27 @@ const random = seededRandom(SEED);
 
 const scratch = mkdtempSync(join(tmpdir(), 'rcopy-network-'));
 const load = new VerifiedLoad(random, VOLUME_BYTES);
-const daemons: DaemonProcess[] = [];
+const stations = { a: new Station(join(scratch, 'a')), c: new Station(join(scratch, 'c')) };
 let proxy: TcpProxy;
 let a: RemoteSet;
 let c: RemoteSet;
 let host: NbdClient;
 
-async function serve(name: string): Promise<{ set: RemoteSet; address: string }> {
-  const folder = join(scratch, name);
-  await rcopyJson('create', folder, '--volume', `db=${VOLUME_BYTES}`, '--journal-size', '128M');
-  const socket = `unix:${folder}.sock`;
-  const daemon = new DaemonProcess(folder, '--listen', '127.0.0.1:0', '--nbd', socket);
-  daemons.push(daemon);
-  const address = String((await daemon.ready).address);
-  return { set: new RemoteSet({ name, at: parseAddress(address) }, 'own'), address };
-}
-
 beforeAll(async () => {
-  const [one, other] = await Promise.all([serve('a'), serve('c')]);
-  a = one.set;
-  c = other.set;
-  proxy = await TcpProxy.start(other.address.replace('rcopy://', ''));
+  for (const station of [stations.a, stations.c]) {
+    await station.create(VOLUME_BYTES);
+    await station.start();
+  }
+  a = stations.a.set;
+  c = stations.c.set;
+  proxy = await TcpProxy.start(stations.c.listens);
   await a.createPair({ secondary: `rcopy://${proxy.address}` });
-  const at = parseNetworkAddress(`unix:${join(scratch, 'a')}.sock`);
-  host = await NbdClient.open(await nodeNetwork.dial(at), { clock: nodeClock, exportName: 'db' });
+  host = await stations.a.connect();
 }, 60_000);
 
 afterAll(async () => {
   await proxy.close();
-  await Promise.all(daemons.map((daemon) => daemon.kill()));
+  await Promise.all([stations.a.kill(), stations.c.kill()]);
   rmSync(scratch, { recursive: true, force: true });
 });
 
@@ -105,7 +94,7 @@ test('delayed and throttled, it lags, and says by how much', async () => {
   expect((await a.status()).pair?.lag).toMatchObject({ entries: 0, bytes: 0 });
 }, 120_000);
 
-test('[R10] in a black hole the link is soon down, the lag grows, and the contact ages', async () => {
+test('[R10] in a black hole the link is soon down, the lag grows, the contact ages', async () => {
   proxy.change({ blackHole: true });
   load.start(host);
   const down = await until(({ link }) => link === 'down');

@@ -76,6 +76,25 @@ describe('a daemon holds its set', () => {
     expect(await third.stop()).toBe(0);
   });
 
+  test('a secondary stops in order while its primary is connected to it', async () => {
+    await create('tokyo');
+    await create('kyoto');
+    const [tokyo, kyoto] = [await serve('tokyo'), await serve('kyoto', '--listen', '127.0.0.1:0')];
+    const { address } = await kyoto.ready;
+    await rcopyJson('pair', 'create', at('tokyo'), String(address), '--wait');
+    expect(await kyoto.stop()).toBe(0);
+    expect(await rcopyJson('verify', at('kyoto'))).toMatchObject({ ok: true });
+    expect(await tokyo.stop()).toBe(0);
+  });
+
+  test('with --until-stdin-ends it stops in order when who started it is gone', async () => {
+    await create('tokyo');
+    const daemon = await serve('tokyo', '--until-stdin-ends');
+    daemon.endInput();
+    expect(await daemon.ended).toEqual({ code: 0, signal: null });
+    expect(daemon.log.at(-1)?.msg).toBe('stopped: everything acknowledged is safe');
+  });
+
   test('errors are those of the set, with their exit codes', async () => {
     await create('tokyo');
     const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
@@ -158,6 +177,23 @@ describe('a pair of daemons', () => {
     });
   });
 
+  test('a target that is overwritten is served on, by its address and by its folder', async () => {
+    await create('tokyo');
+    await create('kyoto');
+    await serve('tokyo', '--listen', '127.0.0.1:0');
+    const c = await serve('kyoto', '--listen', '127.0.0.1:0');
+    const secondary = String((await c.ready).address);
+    await rcopyJson('write', secondary, '--offset', '0', '--data', 'old');
+    await rcopyJson('write', at('tokyo'), '--offset', '0', '--data', 'new');
+    const before = await rcopyJson<StatusAnswer>('status', at('kyoto'));
+    await rcopyJson('pair', 'create', at('tokyo'), secondary, '--overwrite', '--wait');
+    expect(await text(at('kyoto'), 3)).toBe('new');
+    const after = await rcopyJson<StatusAnswer>('status', at('kyoto'));
+    expect(after.set.role).toBe('secondary');
+    expect(after.set.id).not.toBe(before.set.id);
+    expect(await c.stop()).toBe(0);
+  });
+
   test('a secondary that nobody serves is opened by the daemon itself', async () => {
     await create('tokyo');
     await serve('tokyo');
@@ -166,5 +202,42 @@ describe('a pair of daemons', () => {
     expect(await text(at('kyoto'), 5)).toBe('words');
     const status = await rcopyJson<StatusAnswer>('status', at('kyoto'));
     expect(status.set.role).toBe('secondary');
+  });
+});
+
+describe('a start that fails', () => {
+  test('says why, once in the log, and nothing of what it never had', async () => {
+    await create('tokyo');
+    const first = await serve('tokyo', '--listen', '127.0.0.1:0');
+    const taken = String((await first.ready).address).replace('rcopy://', '');
+    await create('kyoto');
+    writeFileSync(at('file'), 'no set');
+    const cases = [
+      { name: 'kyoto', words: ['--listen', taken], code: 5, says: `${taken} is in use` },
+      { name: 'kyoto', words: ['--nbd', taken], code: 5, says: `${taken} is in use` },
+      {
+        name: 'kyoto',
+        words: ['--nbd', `unix:${at('none/sock')}`],
+        code: 3,
+        says: `there is no unix:${at('none/sock')}`,
+      },
+      { name: 'kyoto', words: ['--config', at('none')], code: 3, says: `${at('none')} is not a` },
+      { name: 'file', words: [], code: 3, says: `${at('file')} is not a folder` },
+    ];
+    for (const { name, words, code, says } of cases) {
+      const daemon = new DaemonProcess(at(name), ...words);
+      expect({ words, code: (await daemon.ended).code }).toEqual({ words, code });
+      expect(daemon.noise.join('\n')).toContain(says);
+      // Settings are read before there is a log.
+      expect(daemon.log).toHaveLength(words.includes('--config') ? 0 : 1);
+    }
+    // What was in the way of them serves on.
+    expect(await first.stop()).toBe(0);
+  });
+
+  test('an address without its scheme is not looked for as a folder', async () => {
+    const { code, stderr } = await rcopyProgram('status', '127.0.0.1:7070');
+    expect(code).toBe(3);
+    expect(stderr).toContain('written rcopy://127.0.0.1:7070');
   });
 });

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import type { MarkAnswer, StatusAnswer, WaitAnswer } from '../../src/node/answers.ts';
-import { rcopyJson, rcopyProgram } from '../support/daemons.ts';
+import { rcopy, rcopyJson } from '../commands/harness.ts';
 import { begin, succeed, testWith } from '../support/programs.ts';
 import { seededRandom } from '../sim/random.ts';
 import { DB_BYTES, ServedPair, expectEqual, qemuIo } from '../support/served-pair.ts';
@@ -259,7 +259,7 @@ describe('marks', () => {
         expect(waited.sequence).toBe(mark.sequence);
         expect(waited.restoredSequence).toBeGreaterThanOrEqual(mark.sequence);
         const range = ['--volume', 'log', '--offset', '0', '--length', '64k'];
-        const { stdout } = await rcopyProgram('read', secondary, ...range);
+        const { stdout } = await rcopy('read', secondary, ...range);
         expect(stdout).toBe(String.fromCodePoint(index + 1).repeat(64 * KIB));
       }
       const { hosts } = await rcopyJson<StatusAnswer>('status', primary);

@@ -39,12 +39,12 @@ describe('mistakes', () => {
     ['an unknown name', 'lissten = "127.0.0.1:1"', 'lissten'],
     ['a wrong type', 'listen = 7070', 'listen'],
     ['an unknown limit', '[limits]\nnbd-cats = 3', 'nbd-cats'],
-    ['no TOML at all', 'listen: 7070', 'Invalid TOML'],
+    ['no TOML at all', '\nlisten: 7070', 'Invalid TOML'],
   ])('%s is refused, with the file and the place', (_, text, place) => {
     expect(() => readSettings(text, '/srv/rcopy.toml')).toThrow(
       expect.objectContaining({
         code: 'E_USAGE',
-        message: expect.stringMatching(new RegExp(`^/srv/rcopy\\.toml: .*${place}`)),
+        message: expect.stringMatching(new RegExp(`^/srv/rcopy\\.toml(, line 2)?: .*${place}`)),
       }),
     );
   });
@@ -67,6 +67,25 @@ describe('mistakes', () => {
   ])('%j is refused, by name', (flags, name) => {
     expect(() => settingsFrom(flags, {})).toThrow(
       expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining(name) }),
+    );
+  });
+
+  test.each([
+    [{ listen: '7070' }, 'HOST:PORT, such as 127.0.0.1:7070'],
+    [{ listen: 'unix:/tmp/x' }, 'HOST:PORT, such as 127.0.0.1:7070'],
+    [{ nbd: '/run/tokyo.sock' }, 'write unix:/run/tokyo.sock'],
+  ])('%j is refused with what may have been meant', (flags, hint) => {
+    expect(() => settingsFrom(flags, {})).toThrow(
+      expect.objectContaining({ code: 'E_USAGE', hint: expect.stringContaining(hint) }),
+    );
+  });
+
+  test('a limit of the file is named', () => {
+    expect(() => settingsFrom({}, { limits: { 'nbd-memory': 'lots' } })).toThrow(
+      expect.objectContaining({
+        code: 'E_USAGE',
+        message: expect.stringMatching(/^limits\.nbd-memory: /),
+      }),
     );
   });
 });

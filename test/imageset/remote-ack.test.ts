@@ -47,6 +47,19 @@ function primary() {
 }
 
 describe('remote acknowledgement', () => {
+  test('words that say nothing new do not put off its end', async () => {
+    const { clock, ack, write, acknowledge, flush } = primary();
+    ack.linkUp();
+    write(12);
+    const waiting = flush();
+    for (let elapsedMs = 0; elapsedMs <= TIMEOUT_MS; elapsedMs += 1000) {
+      acknowledge(10);
+      await clock.pass(1000);
+    }
+    expect(waiting.is).toBe('ok');
+    expect(ack.whyLocal).toMatch(/durable/);
+  });
+
   test('a flush is answered when all before it is there, without a gap', async () => {
     const { clock, ack, write, acknowledge, flush } = primary();
     ack.linkUp();
@@ -171,6 +184,22 @@ describe('remote acknowledgement', () => {
     expect(ack.whyLocal).toMatch(/nothing durable for 5 s/);
     acknowledge(20);
     expect(ack.whyLocal).toBe('');
+  });
+
+  // A secondary whose disk had failed greeted again and again: a flush waited for ever.
+  test('[R9] a link that comes and goes is no progress', async () => {
+    const { clock, ack, write, flush } = primary();
+    write(11);
+    ack.linkUp();
+    const end = flush();
+    for (let passedMs = 0; passedMs <= TIMEOUT_MS; passedMs += 250) {
+      await clock.pass(200);
+      ack.linkDown('it was cut');
+      await clock.pass(50);
+      ack.linkUp();
+    }
+    expect(end.is).toBe('ok');
+    expect(ack.whyLocal).not.toBe('');
   });
 
   test('nobody waits where nobody sends', async () => {

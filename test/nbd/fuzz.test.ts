@@ -2,10 +2,10 @@
 import { expect, test } from '@jest/globals';
 import { fuzzNbd } from './fuzz.ts';
 
-/** Seeds of bugs that were mended. */
-const KEPT: readonly number[] = [];
+/** Seeds that found something: here two requests with one cookie, which the model took apart. */
+const KEPT: readonly number[] = [635, 6376];
 
-const WORLDS = Number(process.env['FUZZ_NBD'] ?? 250);
+const WORLDS = Number(process.env['FUZZ_NBD'] ?? 200);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
 
 test(`[R9] damaged NBD streams of ${WORLDS} worlds from seed ${SEED} on do no harm`, async () => {
@@ -20,5 +20,4 @@ test(`[R9] damaged NBD streams of ${WORLDS} worlds from seed ${SEED} on do no ha
 
 test('[R9] seeds that once found something', async () => {
   for (const seed of KEPT) expect((await fuzzNbd(seed, 1)).streams).toBeGreaterThan(0);
-  expect(KEPT.length).toBeGreaterThanOrEqual(0);
 });

@@ -288,7 +288,7 @@ function check({ device, expected, client }: Stream, counts: FuzzCounts): void {
   // Who stops in the midst of something may have been dropped for those who waited.
   const dropped = expected.end === 'none' && found === 'an error';
   if (found !== ended && !dropped) throw new Error(`it ended with ${found}, not with ${ended}`);
-  if (!expected.entered) return;
+  if (!expected.entered || isAmbiguous(expected)) return;
   const owed = expected.owed.map(({ cookie, errno }) => `${cookie} ${errno}`);
   const answers = answersOf(client, expected);
   counts.answered += answers.length;
@@ -300,6 +300,15 @@ function check({ device, expected, client }: Stream, counts: FuzzCounts): void {
   }
   // Of a stream that was cut off some answers may be lost on their way.
   if (owed.length > 0 && found !== 'an error') throw new Error(`no answers: ${owed.join(', ')}`);
+}
+
+/**
+ * Without chunks only the cookie tells whether a reply has data: where damage gave a read the
+ * cookie of another request, and answers come in any order, nobody can take them apart.
+ */
+function isAmbiguous({ structured, owed, reads }: Expected): boolean {
+  const uses = (cookie: bigint) => owed.filter((reply) => reply.cookie === cookie).length;
+  return !structured && Array.from(reads.keys()).some((cookie) => uses(cookie) > 1);
 }
 
 /** Replies to requests as `cookie errno`, behind the handshake's; stops at one that is cut off. */

@@ -13,6 +13,7 @@ import {
   journalSizesFor,
 } from '../../src/base/limits.ts';
 import { FrameChannel } from '../../src/link/channel.ts';
+import { encodeFrameHeader } from '../../src/link/frame.ts';
 import { encodeJson } from '../../src/link/messages.ts';
 import type { Hello } from '../../src/link/messages.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
@@ -244,5 +245,48 @@ describe('[R5] records under way', () => {
     const answer = await sites.drive(a.replicate(REPLICATE));
     expect(answer.sentRecords).toBe(3 * LINK_RECORDS_MAX);
     expect(difference(peekAll(c.set), peekAll(a.set))).toBeUndefined();
+  });
+});
+
+describe('[R7] a word that cannot be true', () => {
+  const LIES: readonly (readonly [string, object])[] = [
+    ['a number that was never sent', { epochs: [{ epoch: 1, durable: 99_999, sealed: false }] }],
+    ['a restored number that was never sent', { restored: { epoch: 1, sequence: 99_999 } }],
+    ['more bytes than were sent', { consumedBytes: 2 ** 40 }],
+  ];
+
+  test.each(LIES)('%s ends the link, and nothing is trimmed for it', async (_, lie) => {
+    const sites = new Sites();
+    const { a } = await sites.paired();
+    const before = a.set.secondary;
+    let say = (_word: object) => undefined as void;
+    sites.wrap = ([, theirs]) => {
+      say = (word) => {
+        const body = encodeJson(word);
+        theirs.write([encodeFrameHeader('acknowledgement', [body]), body]);
+      };
+    };
+    const letGo = a.replication.want();
+    await sites.clock.run(() => a.replication.isUp);
+    const durable = a.set.secondary?.durable ?? { epoch: 1, sequence: 0 };
+    const truth = {
+      epochs: [{ epoch: 1, durable: durable.sequence, sealed: false }],
+      restored: durable,
+      usable: true,
+      copy: null,
+      consumedBytes: 0,
+    };
+    say(truth);
+    await sites.clock.pass(10);
+    expect(a.replication.isUp).toBe(true);
+    say({ ...truth, ...lie });
+    await sites.clock.run(() => !a.replication.isUp);
+    expect(a.replication.failure?.code).toBe('E_PROTOCOL');
+    expect(a.set.secondary?.durable).toEqual(before?.durable);
+    await sites.drive(letGo());
+    sites.wrap = undefined;
+    await sites.write(A, write(0, 0, 100, 3));
+    await sites.replicate(A);
+    await sites.closeAll();
   });
 });

@@ -99,6 +99,27 @@ describe('a link that is kept', () => {
     await sites.closeAll();
   });
 
+  test('ends at once also while a suspended pair is being let go on', async () => {
+    const { sites, a } = await kept({ syncMs: 5 });
+    sites.leaveAlone(C);
+    await sites.write(A, write(0, 0, 3000, 2));
+    await sites.drive(
+      a.set.identity.update((file) => ({
+        ...file,
+        pair: file.pair && { ...file.pair, state: 'suspended', reason: 'a test' },
+      })),
+    );
+    sites.away.delete(C);
+    for (let ms = 0; ms < 400; ms += 3) {
+      await sites.clock.pass(3);
+      // However far it has come by now: what stops it is never waited for in vain.
+      if (ms % 60 === 0) await sites.drive(a.replication.stop());
+    }
+    await inStep(sites);
+    expect(await sites.differs(C)).toBeUndefined();
+    await sites.closeAll();
+  });
+
   test('is dialled soon, then after longer, and at once by whoever asks', async () => {
     const { sites, network, a } = await kept();
     sites.leaveAlone(C);
@@ -210,6 +231,18 @@ describe('a link that is kept', () => {
     await sites.drive(a.createPair({ secondary: C }));
     await inStep(sites);
     await sites.closeAll();
+  });
+
+  test('a daemon that stops does not wait for who does not answer', async () => {
+    const { sites, network, a } = await kept();
+    network.change({ blackHole: true });
+    network.cut();
+    await sites.clock.pass(2000);
+    expect(a.status().pair?.link).toBe('down');
+    const startMs = sites.clock.monotonicMs();
+    await sites.close(A);
+    expect(sites.clock.monotonicMs() - startMs).toBeLessThan(1000);
+    await sites.close(C);
   });
 
   test('a split ends it, a resync takes it up', async () => {

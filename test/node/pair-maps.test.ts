@@ -161,6 +161,29 @@ describe('[R5] a resync is refused', () => {
   });
 });
 
+test('[R5] [R7] what a secondary says counts when its place is proved, not before', async () => {
+  const sites = new Sites();
+  const { a } = await sites.paired();
+  await sites.write(A, write(0, 0, 900, 1));
+  await sites.replicate(A);
+  await sites.close(A);
+  const old = sites.machine(A).disk.survivors('keep', 1);
+  await sites.open(A);
+  await sites.write(A, write(0, 0, 900, 2), write(1, 0, 500, 3));
+  await sites.replicate(A);
+  await sites.crash(A, 'lose');
+  sites.machine(A).disk = old;
+  // Other records under the numbers that the secondary has, and one more.
+  const again = await sites.open(A);
+  const before = again.set.secondary?.durable;
+  const [, device] = again.set.volumes;
+  for (let id = 60; id < 63; id += 1) if (device) await sites.drive(writeTo(device, 4096, id));
+  expect((await sites.refusal(again.replicate(REPLICATE))).code).toBe('E_SPLIT_BRAIN');
+  expect(again.set.secondary?.durable).toEqual(before);
+  expect(again.status().pair?.lag?.entries).toBe(3);
+  expect(a.set.file.setId).toBe(again.set.file.setId);
+});
+
 function writeTo(device: StorageNode['set']['volumes'][number], offset: number, id: number) {
   const { data } = write(1, offset, 4096, id);
   return new Promise<void>((resolve, reject) => {

@@ -57,6 +57,19 @@ describe('a pair', () => {
     expect(a.status().pair).toMatchObject({ state: 'paired', usable: true });
   });
 
+  test('a mark is waited for at a secondary that it has not reached yet', async () => {
+    const sites = new Sites();
+    const { a, c } = await sites.paired();
+    const until = { kind: 'mark', name: 'nightly' } as const;
+    const waiting = c.wait({ until, timeoutMs: undefined });
+    const { sequence } = await sites.drive(a.mark('nightly'));
+    await sites.drive(a.wait({ until, timeoutMs: undefined }));
+    expect(await sites.drive(waiting)).toMatchObject({ sequence });
+    // The primary is where marks are set: one that it does not know will not come by itself.
+    const never = a.wait({ until: { kind: 'mark', name: 'never' }, timeoutMs: undefined });
+    expect((await sites.refusal(never)).code).toBe('E_NOT_FOUND');
+  });
+
   test('is refused to a set that has one, was used, is too small, or is the same', async () => {
     const sites = new Sites();
     const { a, c } = await sites.paired();

@@ -6,15 +6,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RemoteSet } from '../../src/control/remote-set.ts';
-import { parseAddress } from '../../src/control/addresses.ts';
-import { NbdClient } from '../../src/nbd/client.ts';
 import type { StatusAnswer } from '../../src/node/answers.ts';
 import { nodeClock } from '../../src/sys/node-clock.ts';
-import { nodeNetwork } from '../../src/sys/node-network.ts';
-import { parseAddress as parseNetworkAddress } from '../../src/sys/network.ts';
 import { seededRandom } from '../sim/random.ts';
-import { DaemonProcess, rcopyJson } from '../support/daemons.ts';
+import { Station } from '../support/station.ts';
 import { VerifiedLoad, flush } from '../support/verified-load.ts';
 
 const VOLUME_BYTES = 16 * 1024 * 1024;
@@ -28,46 +23,6 @@ export interface KillReport {
   readonly answered: number;
   readonly flushes: number;
   readonly unanswered: number;
-}
-
-/** One daemon, and where it can be found after each start. */
-class Station {
-  readonly folder: string;
-  private address = '127.0.0.1:0';
-  private daemon: DaemonProcess | undefined;
-
-  constructor(folder: string) {
-    this.folder = folder;
-  }
-
-  get set(): RemoteSet {
-    return new RemoteSet({ name: this.folder, at: parseAddress(`rcopy://${this.address}`) }, 'own');
-  }
-
-  get url(): string {
-    return `rcopy://${this.address}`;
-  }
-
-  /** At the same address as before, so that the pair finds it. */
-  async start(): Promise<void> {
-    const socket = `unix:${this.folder}.sock`;
-    this.daemon = new DaemonProcess(this.folder, '--listen', this.address, '--nbd', socket);
-    const { address } = await this.daemon.ready;
-    this.address = String(address).replace('rcopy://', '');
-  }
-
-  async kill(): Promise<void> {
-    await this.daemon?.kill();
-  }
-
-  async stop(): Promise<number | null | undefined> {
-    return this.daemon?.stop();
-  }
-
-  async connect(): Promise<NbdClient> {
-    const stream = await nodeNetwork.dial(parseNetworkAddress(`unix:${this.folder}.sock`));
-    return NbdClient.open(stream, { clock: nodeClock, exportName: 'db' });
-  }
 }
 
 /** Rejects, naming the seed, when anything is lost, or does not go on by itself. */
@@ -108,10 +63,7 @@ class Campaign {
 
   async run(victims: readonly Victim[]): Promise<KillReport> {
     const { a, c } = this.stations;
-    for (const { folder } of [a, c]) {
-      const volume = `db=${VOLUME_BYTES}`;
-      await rcopyJson('create', folder, '--volume', volume, '--journal-size', '128M');
-    }
+    for (const station of [a, c]) await station.create(VOLUME_BYTES);
     await Promise.all([a.start(), c.start()]);
     await a.set.createPair({ secondary: c.url });
     await this.inStep();

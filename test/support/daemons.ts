@@ -47,7 +47,7 @@ export class DaemonProcess {
 
   constructor(folder: string, ...words: readonly string[]) {
     const args = [PROGRAM, 'daemon', folder, '--log-format', 'json', ...words];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
     this.child = child;
     this.ended = endOf(child);
     this.ready = new Promise((resolve, reject) => {
@@ -71,6 +71,11 @@ export class DaemonProcess {
 
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
+  }
+
+  /** As it ends when this process dies. */
+  endInput(): void {
+    this.child.stdin?.end();
   }
 
   /** As a power switch would, but for the page cache. */

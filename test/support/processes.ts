@@ -14,6 +14,8 @@ export interface RunOptions {
   /** What it reads on its standard input. */
   readonly input?: Buffer;
   readonly cwd?: string;
+  /** Its standard input stays open until {@link Running.endInput}. */
+  readonly keepsInput?: boolean;
   /** It is killed after so long; two minutes unless told. */
   readonly timeoutMs?: number;
 }
@@ -21,6 +23,11 @@ export interface RunOptions {
 /** A program under way. */
 export interface Running {
   readonly finished: Promise<Finished>;
+  /** What it wrote to its standard output so far. */
+  output(): string;
+  /** Writes to its standard input, which it has to keep. */
+  say(text: string): void;
+  endInput(): void;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -39,7 +46,7 @@ export function run(
 export function begin(
   program: string,
   words: readonly string[],
-  { input, cwd, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+  { input, keepsInput = false, cwd, timeoutMs = TIMEOUT_MS }: RunOptions = {},
 ): Running {
   const child = spawn(program, words, {
     cwd,
@@ -48,8 +55,8 @@ export function begin(
     killSignal: 'SIGKILL',
     env: { ...process.env, LC_ALL: 'C' },
   });
+  const stdout: Buffer[] = [];
   const finished = new Promise<Finished>((resolve, reject) => {
-    const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
@@ -65,6 +72,12 @@ export function begin(
   finished.catch(() => undefined);
   // A program that ends before it has read everything closes the pipe.
   child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  return { finished, kill: (signal) => void child.kill(signal) };
+  if (!keepsInput) child.stdin.end(input);
+  return {
+    finished,
+    output: () => Buffer.concat(stdout).toString(),
+    say: (text) => void child.stdin.write(text),
+    endInput: () => child.stdin.end(),
+    kill: (signal) => void child.kill(signal),
+  };
 }

@@ -47,3 +47,16 @@ export function testWith(
   const define = runs ? test : test.skip;
   define(runs ? name : `${name} (${missing.join(', ')} not installed)`, body, timeoutMs);
 }
+
+/** A test with programs that a machine may be no place for: `problem` says why, if it is so. */
+export function testWhere(
+  problem: string | undefined,
+  programs: readonly string[],
+  name: string,
+  body: () => Promise<void>,
+  timeoutMs?: number,
+): void {
+  const { skip } = test;
+  if (problem === undefined) testWith(programs, name, body, timeoutMs);
+  else skip(`${name} (${problem})`, body, timeoutMs);
+}

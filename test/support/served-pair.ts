@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { CompareAnswer, HostStatus, StatusAnswer } from '../../src/node/answers.ts';
-import { DaemonProcess, rcopyJson } from './daemons.ts';
+import { rcopyJson } from '../commands/harness.ts';
+import { DaemonProcess } from './daemons.ts';
 import { succeed } from './programs.ts';
 
 /** The size of the volume `db`. */
@@ -21,11 +22,11 @@ export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
   private readonly daemons = new Map<string, DaemonProcess>();
 
-  /** Both serve, and the secondary has everything. */
-  static async start(): Promise<ServedPair> {
+  /** Both serve, and the secondary has everything; `toml` is what tokyo's `rcopy.toml` says. */
+  static async start(toml?: string): Promise<ServedPair> {
     const pair = new ServedPair();
     try {
-      await pair.make('tokyo');
+      await pair.make('tokyo', toml);
       await pair.make('kyoto');
       const from = await pair.serve('tokyo');
       const to = await pair.serve('kyoto');
@@ -97,11 +98,21 @@ export class ServedPair {
 
   /** Waits until status shows hosts as `wanted`; fails with what it shows instead. */
   async untilHosts(name: string, wanted: (hosts: readonly HostStatus[]) => boolean): Promise<void> {
+    let hosts: readonly HostStatus[] = [];
+    const look = async (): Promise<boolean> => {
+      ({ hosts } = await this.status(name));
+      return wanted(hosts);
+    };
+    await this.until('hosts', look).catch((error: unknown) => {
+      throw new Error(`${name} shows ${JSON.stringify(hosts)}`, { cause: error });
+    });
+  }
+
+  /** Waits until something is so, as long as that takes; fails, by its name, when it never is. */
+  async until(name: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
     const end = Date.now() + PATIENCE_MS;
-    for (;;) {
-      const { hosts } = await this.status(name);
-      if (wanted(hosts)) return;
-      if (Date.now() > end) throw new Error(`hosts of ${name}: ${JSON.stringify(hosts)}`);
+    while (!(await isSo())) {
+      if (Date.now() > end) throw new Error(`waited in vain for ${name}`);
       await new Promise((resolve) => void setTimeout(resolve, LOOK_AGAIN_MS));
     }
   }

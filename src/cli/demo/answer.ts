@@ -4,6 +4,7 @@ import type {
   ImportAnswer,
   MigrateAnswer,
   ReplicateAnswer,
+  SentStatus,
   VerifyAnswer,
 } from '../../node/answers.ts';
 import type { WitnessComparison, WitnessReport } from './witness.ts';
@@ -12,6 +13,7 @@ export type ProofName =
   | 'witness'
   | 'witness-db'
   | 'witness-log'
+  | 'live'
   | 'equal'
   | 'file-system'
   | 'numbers'
@@ -34,6 +36,14 @@ export interface DemoMark {
   readonly sequence: number;
 }
 
+/** The most that was seen of one daemon. */
+export interface DaemonUsage {
+  readonly name: string;
+  readonly residentBytes: number;
+  /** For how long it could do nothing else. */
+  readonly longestStallMs: number;
+}
+
 export interface DemoAnswer {
   readonly proved: boolean;
   readonly proof: readonly Proof[];
@@ -44,17 +54,23 @@ export interface DemoAnswer {
     readonly writes: number;
     readonly writtenBytes: number;
     readonly reads: number;
+    /** How long it waited for an answer at the switch, and at most otherwise. */
     readonly pauseMs: number;
     readonly slowestMs: number;
   };
+  readonly daemons: readonly DaemonUsage[];
   readonly imported: ImportAnswer;
   readonly volumeBytes: number;
   readonly firstCopy: ReplicateAnswer;
+  /** What each primary has sent, by its own count. */
+  readonly sent: { readonly tokyo: SentStatus; readonly osaka: SentStatus };
   readonly migration: MigrateAnswer;
-  /** How long kyoto was taking records from both at once. */
+  /** How long kyoto was seen to be owed records by both at once. */
   readonly bothSentMs: number;
   readonly restoredSequence: number;
   readonly marks: readonly DemoMark[];
+  /** Osaka against kyoto while the host wrote, and when all was closed. */
+  readonly comparedLive: CompareAnswer;
   readonly compared: CompareAnswer;
   readonly verified: readonly VerifyAnswer[];
   readonly witness: {

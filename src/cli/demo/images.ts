@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { KIB, MIB } from '../../base/limits.ts';
 import type { FileSystem } from '../../sys/files.ts';
 import type { RunProgram } from './programs.ts';
+import { DB } from './volumes.ts';
 
-export const DB_BYTES = 96 * MIB;
+const DB_BYTES = DB.sizeBytes;
 
 /** Differences are found and written in blocks of this size, as a file system would. */
 const BLOCK_BYTES = 4 * KIB;
@@ -26,7 +27,7 @@ export interface DemoImages {
   readonly later: string;
 }
 
-/** Makes both images in `folder`, each {@link DB_BYTES} long and sparse. */
+/** Makes both images in `folder`, each as long as {@link DB} and sparse. */
 export async function makeImages(
   files: FileSystem,
   folder: string,

@@ -1,8 +1,10 @@
 /** Sets the demo up, plays it, and takes everything down again, however it ended. */
-import type { Site } from '../../control/site.ts';
+import { Site } from '../../control/site.ts';
 import type { MigrationCopy, MigrationMode } from '../../node/answers.ts';
 import type { Environment } from '../../sys/environment.ts';
+import type { Network } from '../../sys/network.ts';
 import type { DemoAnswer } from './answer.ts';
+import { Daemons } from './daemons.ts';
 import type { RunProgram } from './programs.ts';
 import { openScratch } from './scratch.ts';
 import { openStage } from './stage.ts';
@@ -11,31 +13,39 @@ import { playStory } from './story.ts';
 
 export interface DemoOptions extends Omit<StageOptions, 'clock'> {
   readonly environment: Environment;
+  readonly network: Network;
   /** The folder to keep; undefined for one that goes. */
   readonly keep: string | undefined;
   readonly seconds: number;
   readonly mode: MigrationMode;
   readonly copy: MigrationCopy;
+  /** Path of bin/run.js, which is what the daemons run. */
+  readonly program: string;
   readonly witnessProgram: string;
   readonly run: RunProgram;
-  /** Gives the sets a place to be open in; closes them however `action` ends. */
-  readonly withSite: (action: (site: Site) => Promise<DemoAnswer>) => Promise<DemoAnswer>;
+  /** Never resolves; rejects when the demo is to end before it is over. */
+  readonly stopped: Promise<never>;
 }
+
+/** How long this process waits for a set that a daemon has just let go, in milliseconds. */
+const LOCK_WAIT_MS = 10_000;
 
 /** Plays the demo. The answer says whether everything was proved. */
 export async function playDemo(options: DemoOptions): Promise<DemoAnswer> {
-  const { keep, withSite, ...how } = options;
-  const { environment } = how;
-  const scratch = openScratch(environment, keep);
+  const { environment, stopped } = options;
+  const scratch = openScratch(environment, options.keep);
+  const stage = await openStage({ ...options, clock: environment.clock });
+  const daemons = new Daemons(options.program, environment.clock);
+  const site = new Site(environment, { lockWaitMs: LOCK_WAIT_MS });
   try {
-    const stage = await openStage({ ...options, clock: environment.clock });
-    try {
-      const { folder, kept } = scratch;
-      return await withSite((site) => playStory({ ...how, site, stage, folder, kept }));
-    } finally {
-      stage.close();
-    }
+    const { folder, kept } = scratch;
+    const story = playStory({ ...options, site, daemons, stage, folder, kept });
+    return await Promise.race([story, daemons.failed, stopped]);
   } finally {
+    stage.close();
+    // Each in turn, whatever becomes of the one before: what went wrong first is what is told.
+    await site.close().catch(() => undefined);
+    await daemons.close();
     scratch.close();
   }
 }

@@ -1,21 +1,18 @@
 /** What the demo proves, line by line, from what was measured. Pure. */
 import type { ErrorCode } from '../../base/errors.ts';
 import type { InspectAnswer } from '../../control/inspect.ts';
-import type {
-  CompareAnswer,
-  MigrateAnswer,
-  ReplicateAnswer,
-  VerifyAnswer,
-} from '../../node/answers.ts';
+import type { CompareAnswer, MigrateAnswer, SentStatus, VerifyAnswer } from '../../node/answers.ts';
 import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoMark, Proof } from './answer.ts';
 import type { ProgramEnd } from './programs.ts';
 import type { WitnessComparison, WitnessReport } from './witness.ts';
 
-/** How the sealed set answered a write. */
+/** How the sealed set answered. */
 export interface Refusal {
-  /** Undefined when it did not refuse. */
+  /** To a write over the control interface; undefined when it did not refuse. */
   readonly code: ErrorCode | undefined;
+  /** Whether it let a host in that came over NBD. */
+  readonly admitsHosts: boolean;
   readonly message: string;
 }
 
@@ -23,12 +20,13 @@ export interface Evidence {
   readonly report: WitnessReport;
   readonly comparisons: readonly WitnessComparison[];
   readonly witnessExit: number;
+  /** While the host wrote, and when all was closed. */
+  readonly comparedLive: CompareAnswer;
   readonly compared: CompareAnswer;
   readonly verified: readonly VerifyAnswer[];
-  /** Full copies that each primary has begun, by its own count. */
-  readonly copies: { readonly tokyo: number; readonly osaka: number };
-  /** Of every replication in order, the first copy first. */
-  readonly answers: readonly ReplicateAnswer[];
+  readonly sent: { readonly tokyo: SentStatus; readonly osaka: SentStatus };
+  /** The number that osaka would have given next. */
+  readonly nextSequence: number;
   readonly migration: MigrateAnswer;
   readonly marks: readonly DemoMark[];
   /** Undefined when it could not be run. */
@@ -44,6 +42,7 @@ export function proofOf(evidence: Evidence): Proof[] {
     ...evidence.comparisons.map((comparison) => imageProof(comparison, evidence)),
     witnessProof(evidence),
     equalProof(evidence),
+    liveProof(evidence),
     fileSystemProof(evidence),
     numbersProof(evidence),
     copyProof(evidence),
@@ -83,8 +82,19 @@ function witnessProof({ report, witnessExit }: Evidence): Proof {
   };
 }
 
+function liveProof({ comparedLive }: Evidence): Proof {
+  const { equal, bytesCompared } = comparedLive;
+  const detail = `${formatSize(bytesCompared)} compared, each range as of one number`;
+  return {
+    name: 'live',
+    ok: equal,
+    claim: 'they did while the host wrote',
+    detail: equal ? detail : differText(comparedLive),
+  };
+}
+
 function equalProof({ compared }: Evidence): Proof {
-  const { equal, bytesCompared, sequence, differences } = compared;
+  const { equal, bytesCompared, sequence } = compared;
   const size = formatSize(bytesCompared);
   return {
     name: 'equal',
@@ -92,8 +102,12 @@ function equalProof({ compared }: Evidence): Proof {
     claim: 'osaka and kyoto hold the same',
     detail: equal
       ? `${size} compared, both at number ${formatCount(sequence)}`
-      : `they differ in ${counted(differences.length, 'range')}`,
+      : differText(compared),
   };
+}
+
+function differText({ differences }: CompareAnswer): string {
+  return `they differ in ${counted(differences.length, 'range')}`;
 }
 
 function fileSystemProof({ fsck, fileSystem }: Evidence): Proof {
@@ -107,49 +121,49 @@ function fileSystemProof({ fsck, fileSystem }: Evidence): Proof {
   return { ...proof, ok: fsck.exitCode === 0, detail };
 }
 
-/** Density is what the witness counted; the seal has to say the same. */
-function numbersProof({ report, migration, sets }: Evidence): Proof {
+/**
+ * The witness counted what each set acknowledged. If that is as many as there are numbers on either
+ * side of the seal, each number was given once, to something that the host was told is done.
+ */
+function numbersProof({ report, migration, nextSequence, sets }: Evidence): Proof {
   const [tokyo, osaka, more] = report.numbers;
   const next = migration.nextSequence;
   const ok =
     tokyo?.set === 'tokyo' &&
-    tokyo.first === 1 &&
-    tokyo.last === next - 1 &&
+    tokyo.count === next - 1 &&
     osaka?.set === 'osaka' &&
-    osaka.first === next &&
+    osaka.count === nextSequence - next &&
     more === undefined &&
     sets.a.seal?.nextSequence === next &&
-    sets.c.cursors?.applied.sequence === osaka.last;
-  const runs = report.numbers.map(
-    ({ set, first, last }) => `${set} ${formatCount(first)} to ${formatCount(last)}`,
-  );
+    sets.c.cursors?.applied.sequence === nextSequence - 1;
+  const last = formatCount(nextSequence - 1);
+  const given = `tokyo 1 to ${formatCount(next - 1)}, osaka ${formatCount(next)} to ${last}`;
+  const counts = report.numbers.map(({ set, count }) => `${set} ${formatCount(count)}`);
   return {
     name: 'numbers',
     ok,
-    claim: 'numbers go on over the switch',
-    detail: runs.join(', '),
+    claim: 'each number is one answered write',
+    detail: ok ? given : `${given}; counted: ${counts.join(', ')}`,
   };
 }
 
-function copyProof({ answers, copies }: Evidence): Proof {
-  const [first, ...rest] = answers;
-  const later = rest.reduce((sum, answer) => sum + answer.copies, 0);
-  const ok = first?.copies === 1 && later === 0 && copies.tokyo === 1 && copies.osaka === 0;
+function copyProof({ sent: { tokyo, osaka } }: Evidence): Proof {
   return {
     name: 'one-copy',
-    ok,
+    ok: tokyo.copies === 1 && osaka.copies === 0,
     claim: 'one full copy, the first',
-    detail: `begun by tokyo: ${copies.tokyo}, by osaka: ${copies.osaka}`,
+    detail: `begun by tokyo: ${tokyo.copies}, by osaka: ${osaka.copies}`,
   };
 }
 
 function writerProof({ sealed, sets }: Evidence): Proof {
-  const ok = sealed.code === 'E_SEALED' && sets.a.set?.role === 'retired';
+  const { code, admitsHosts, message } = sealed;
+  const ok = code === 'E_SEALED' && !admitsHosts && sets.a.set?.role === 'retired';
   return {
     name: 'one-writer',
     ok,
     claim: 'tokyo takes no more writes',
-    detail: ok ? 'opened anew, it still refuses: E_SEALED' : sealed.message,
+    detail: ok ? 'started anew, it lets no host in: E_SEALED' : message,
   };
 }
 

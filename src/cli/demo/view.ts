@@ -5,6 +5,7 @@ import { formatDuration } from '../../base/durations.ts';
 import type { Paint } from '../paint.ts';
 import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoAnswer, Proof } from './answer.ts';
+import { copiedText } from './words.ts';
 
 export function demoView(answer: DemoAnswer, paint: Paint): string[] {
   const { strong, faint, good, bad } = paint;
@@ -27,15 +28,15 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 }
 
 function facts(answer: DemoAnswer): string[][] {
-  const { host, firstCopy, migration, imported, volumeBytes, bothSentMs } = answer;
-  const { nextSequence, journalCursor, copiedBytes, switchPauseMs } = migration;
+  const { host, sent, migration, imported, volumeBytes, bothSentMs } = answer;
+  const { nextSequence, journalCursor, copy, copiedBytes, switchPauseMs } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
   return [
     [
       'host',
       `${formatCount(host.writes)} writes of 1 byte to 1 MiB, ${formatSize(host.writtenBytes)}; ` +
-        `${counted(host.reads, 'read')}; no errors`,
+        `${counted(host.reads, 'read')}, over NBD; no errors`,
     ],
     [
       'import',
@@ -43,7 +44,7 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     [
       'first copy',
-      `${formatSize(firstCopy.copiedBytes)} of ${formatSize(volumeBytes)}; ` +
+      `${formatSize(sent.tokyo.copiedBytes)} of ${formatSize(volumeBytes)}; ` +
         `kyoto's images now take ${formatSize(onDisk)} on disk`,
     ],
     [
@@ -52,13 +53,15 @@ function facts(answer: DemoAnswer): string[][] {
         `(else up to ${formatDuration(host.slowestMs)}); ` +
         `the sets took ${formatDuration(switchPauseMs)}`,
     ],
+    ['', 'it went to osaka by itself: a path controller will do that for any host'],
     [
       'handover',
       `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
         `tokyo owed ${counted(owed, 'number')}`,
     ],
     ...twoSenders(bothSentMs),
-    ['copy behind', `${formatSize(copiedBytes)} fetched by osaka while it served the host`],
+    ['contents', copiedText(copy, copiedBytes)],
+    ['daemons', `${answer.daemons.length} processes, at most ${memoryOf(answer)}`],
   ];
 }
 
@@ -81,9 +84,14 @@ function kept(folder: string | null, { accent, faint }: Paint): string[] {
   ];
 }
 
+function memoryOf({ daemons }: DemoAnswer): string {
+  const most = daemons.map(({ name, residentBytes }) => `${name} ${formatSize(residentBytes)}`);
+  return `${most.join(', ')} of memory`;
+}
+
 /** Only while the old primary drains are there two of them. */
 function twoSenders(bothSentMs: number): [string, string][] {
   if (bothSentMs === 0) return [];
   const time = formatDuration(bothSentMs);
-  return [['two senders', `tokyo and osaka both had records for kyoto for ${time}`]];
+  return [['two senders', `tokyo and osaka both owed kyoto records for ${time}`]];
 }

@@ -23,12 +23,8 @@ export interface WitnessReport {
   readonly problems: readonly string[];
   readonly acknowledged: number;
   readonly reads: number;
-  /** Numbers without a gap, by who gave them, in order. */
-  readonly numbers: readonly {
-    readonly set: string;
-    readonly first: number;
-    readonly last: number;
-  }[];
+  /** How many numbers each set gave, by the witness's own count, in order of the first ones. */
+  readonly numbers: readonly { readonly set: string; readonly count: number }[];
 }
 
 interface Waiting {

@@ -4,6 +4,7 @@ import { counted, formatSize } from '../../base/sizes.ts';
 
 /** How the secondary got the numbers that the old primary had not sent. */
 export function owedText(mode: MigrationMode, numbers: number): string {
+  if (numbers === 0) return 'tokyo owed kyoto nothing at the switch';
   const owed = counted(numbers, 'number');
   switch (mode) {
     case 'drain':

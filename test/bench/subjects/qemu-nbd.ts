@@ -1,4 +1,4 @@
-/** The server of QEMU with a raw image, through the page cache as the others are. */
+/** The server qemu-nbd with a raw image, through the page cache as the others are. */
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serverAt } from '../subject.ts';

@@ -1,4 +1,4 @@
-/** The daemon of rcopy whose secondary, another daemon on the same machine, follows. */
+/** A daemon whose secondary, another daemon on the same machine, follows. */
 import { join } from 'node:path';
 import { rcopyJson } from '../../support/daemons.ts';
 import type { Subject } from '../subject.ts';

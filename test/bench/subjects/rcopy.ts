@@ -1,4 +1,4 @@
-/** The daemon of rcopy with a set that is no pair: a journal, and no copy. */
+/** A daemon with a set that is in no pair: a journal, and no copy. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusAnswer } from '../../../src/node/answers.ts';

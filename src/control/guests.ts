@@ -1,15 +1,15 @@
-/** Counts the links into sets that are open only for them, and tells when the last one is over. */
+/** Counts who uses sets that are open only for that, and tells when the last use is over. */
 import type { Clock, Timer } from '../sys/clock.ts';
 import type { ByteStream } from '../sys/stream.ts';
 
-export class GuestStreams {
+export class Guests {
   private readonly clock: Clock;
   private readonly lingerMs: number | undefined;
   private readonly onIdle: (folder: string) => void;
   private readonly counts = new Map<string, number>();
   private readonly timers = new Map<string, Timer>();
 
-  /** `onIdle` is told `lingerMs` after the last link into a folder; never when undefined. */
+  /** `onIdle` is told `lingerMs` after the last use of a folder; never when that is undefined. */
   constructor(clock: Clock, lingerMs: number | undefined, onIdle: (folder: string) => void) {
     this.clock = clock;
     this.lingerMs = lingerMs;
@@ -18,11 +18,17 @@ export class GuestStreams {
 
   /** The stream, watched until it is closed. */
   watch(stream: ByteStream, folder: string): ByteStream {
+    if (this.lingerMs === undefined) return stream;
+    return whenClosed(stream, this.use(folder));
+  }
+
+  /** The set is used from now on, until what comes back is called. */
+  use(folder: string): () => void {
     const { lingerMs } = this;
-    if (lingerMs === undefined) return stream;
+    if (lingerMs === undefined) return () => undefined;
     this.timers.get(folder)?.cancel();
     this.counts.set(folder, (this.counts.get(folder) ?? 0) + 1);
-    return whenClosed(stream, () => {
+    return () => {
       const left = (this.counts.get(folder) ?? 1) - 1;
       this.counts.set(folder, left);
       if (left > 0) return;
@@ -30,7 +36,7 @@ export class GuestStreams {
         folder,
         this.clock.after(lingerMs, () => this.onIdle(folder)),
       );
-    });
+    };
   }
 }
 

@@ -1,0 +1,108 @@
+/**
+ * What the sets of the demo say of themselves: their daemons are asked for their status a few times
+ * a second. The picture is drawn from it.
+ */
+import type { SentStatus, StatusAnswer } from '../../node/answers.ts';
+import type { SetService } from '../../node/set-service.ts';
+import type { Clock } from '../../sys/clock.ts';
+
+const ASK_EVERY_MS = 120;
+
+/** The most that was ever seen of a daemon. */
+export interface Usage {
+  residentBytes: number;
+  longestStallMs: number;
+}
+
+interface Watched {
+  set: SetService | undefined;
+  status: StatusAnswer | undefined;
+  /** Its last word on that: who is retired has no pair any more. */
+  sent: SentStatus;
+  readonly usage: Usage;
+}
+
+const NO_USAGE: Usage = { residentBytes: 0, longestStallMs: 0 };
+const NOTHING_SENT: SentStatus = { records: 0, bytes: 0, copiedBytes: 0, copies: 0 };
+
+export class Board {
+  /** For how long both primaries owed the secondary records and were connected, as far as seen. */
+  bothSentMs = 0;
+  private readonly clock: Clock;
+  private readonly watched = new Map<string, Watched>();
+  private bothSinceMs: number | undefined;
+  private stopping = false;
+  private readonly running: Promise<void>;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+    this.running = this.run();
+  }
+
+  /** From now on `set` answers for this name; undefined: nobody does. */
+  watch(name: string, set: SetService | undefined): void {
+    const known = this.watched.get(name);
+    const { usage = { ...NO_USAGE }, sent = NOTHING_SENT } = known ?? {};
+    this.watched.set(name, { set, status: undefined, sent, usage });
+  }
+
+  /** Its last word; undefined when it has none, or did not answer. */
+  status(name: string): StatusAnswer | undefined {
+    return this.watched.get(name)?.status;
+  }
+
+  usage(name: string): Usage {
+    return this.watched.get(name)?.usage ?? NO_USAGE;
+  }
+
+  /** What it has sent as a primary since its daemon was started. */
+  sent(name: string): SentStatus {
+    return this.watched.get(name)?.sent ?? NOTHING_SENT;
+  }
+
+  /** A last look, and no more. */
+  async stop(): Promise<void> {
+    if (!this.stopping) await this.look();
+    this.stopping = true;
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping) {
+      await this.look();
+      await this.clock.sleep(ASK_EVERY_MS);
+    }
+  }
+
+  private async look(): Promise<void> {
+    await Promise.all(Array.from(this.watched.values(), (watched) => ask(watched)));
+    const nowMs = this.clock.monotonicMs();
+    const areTwo = this.sendersOwing() > 1;
+    // What was so at two looks was so between them.
+    if (areTwo && this.bothSinceMs !== undefined) this.bothSentMs += nowMs - this.bothSinceMs;
+    this.bothSinceMs = areTwo ? nowMs : undefined;
+  }
+
+  private sendersOwing(): number {
+    const counts = Array.from(this.watched.values(), ({ status }) => {
+      const sources = status?.pair?.sources ?? [];
+      return sources.filter(({ from, to }) => to === null || from <= to).length;
+    });
+    return Math.max(0, ...counts);
+  }
+}
+
+async function ask(watched: Watched): Promise<void> {
+  const { set, usage } = watched;
+  if (!set) return;
+  try {
+    const status = await set.status();
+    watched.status = status;
+    watched.sent = status.pair?.sent ?? watched.sent;
+    const { residentBytes = 0, longestStallMs = 0 } = status.daemon ?? {};
+    usage.residentBytes = Math.max(usage.residentBytes, residentBytes);
+    usage.longestStallMs = Math.max(usage.longestStallMs, longestStallMs);
+  } catch {
+    watched.status = undefined; // it is away, or about to be: its last word is not shown as news
+  }
+}
