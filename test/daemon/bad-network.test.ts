@@ -96,9 +96,8 @@ test('delayed and throttled, it lags, and says by how much', async () => {
 
 test('[R10] in a black hole the link is soon down, the lag grows, the contact ages', async () => {
   proxy.change({ blackHole: true });
-  load.start(host);
+  await underLoad(300);
   const down = await until(({ link }) => link === 'down');
-  expect(await load.stop()).toBeUndefined();
   expect(down).toMatchObject({ state: 'paired', usable: true });
   expect(down.reason).not.toBe('');
   const heard = Date.parse(down.lastContact ?? '');

@@ -159,7 +159,8 @@ class KillStory {
   /** Resumes, writes to B, replicates, and compares B and C with the model. */
   async finish(): Promise<void> {
     await this.site(async (site) => {
-      await site.makeLike(this.at('osaka'), this.at('tokyo'));
+      const osaka = this.at('osaka');
+      if (!(await site.describe(osaka))) await site.makeLike(osaka, this.at('tokyo'));
       const target = await site.openHere(this.at('osaka'));
       const known = target.migrationStatus().migration;
       if (known) await target.resumeMigration({ maxRate: undefined });
