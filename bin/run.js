@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The installed `rcopy`: hands the command line to oclif, which loads the one command it names.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 // Whoever read our results has gone (`rcopy … | head`): there is nobody left to tell.
 process.stdout.on('error', (error) => {
@@ -12,7 +12,15 @@ process.stderr.on('error', (error) => {
   if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EPIPE') throw error;
 });
 
-if (existsSync(new URL('../dist/commands', import.meta.url))) {
+const [word, ...more] = process.argv.slice(2);
+if (word === '--version' && more.length === 0) {
+  // Without loading anything: scripts ask for it to see whether rcopy is there.
+  const { name, version } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  );
+  const { platform, arch } = process;
+  process.stdout.write(`${name}/${version} ${platform}-${arch} node-${process.version}\n`);
+} else if (existsSync(new URL('../dist/commands', import.meta.url))) {
   // This entry of oclif starts faster than its main one.
   const { execute } = await import('@oclif/core/execute');
   await execute({ dir: import.meta.url });

@@ -253,9 +253,13 @@ export type RecordCheck =
 export function decodeRecord(bytes: Buffer, at: number): RecordCheck {
   const check = decodeRecordHeader(bytes, at);
   if (check.found !== 'header') return check;
-  const { header } = check;
-  const invalid = invalidRecord(header);
+  const invalid = invalidRecord(check.header);
   if (invalid !== undefined) return { found: 'garbage', reason: invalid };
+  return decodeBody(bytes, at, check.header);
+}
+
+/** The same for a record whose header was read already, and is valid. */
+export function decodeBody(bytes: Buffer, at: number, header: RecordHeader): RecordCheck {
   const end = at + recordBytes(header.payloadLength);
   if (end > bytes.length) {
     return { found: 'bad-payload', header, reason: 'the payload is cut off' };

@@ -2,7 +2,7 @@
 import type { FileHandle, Label } from '../sys/files.ts';
 import {
   RECORD_HEADER_BYTES,
-  decodeRecord,
+  decodeBody,
   decodeRecordHeader,
   invalidRecord,
   recordBytes,
@@ -41,7 +41,7 @@ export class RecordReader {
     const invalid = invalidRecord(check.header);
     if (invalid !== undefined) return this.forget({ found: 'garbage', reason: invalid });
     this.holds(recordBytes(check.header.payloadLength));
-    const record = decodeRecord(this.window, this.offset - this.windowStart);
+    const record = decodeBody(this.window, this.offset - this.windowStart, check.header);
     return record.found === 'record' ? record : this.forget(record);
   }
 

@@ -46,11 +46,19 @@ beforeAll(async () => {
 
 describe('words', () => {
   test('help and version are complete, and unknown commands are refused', async () => {
-    const asked = [['--version'], ['--help'], ['pair', '--help'], ['migrate', '--help']];
-    const [version, all, pair, migrate] = await Promise.all(
+    const asked = [
+      ['--version'],
+      ['--version', 'at', 'length'],
+      ['--help'],
+      ['pair', '--help'],
+      ['migrate', '--help'],
+    ];
+    const [version, atLength, all, pair, migrate] = await Promise.all(
       asked.map((words) => runProgram(words)),
     );
     expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^rcopy\/\d+\./) });
+    // Said without loading anything, it is what oclif says.
+    expect(version).toEqual(atLength);
     for (const id of COMMANDS.keys()) {
       expect(all?.stdout).toMatch(new RegExp(`^ {2}${id.split(':')[0]} `, 'm'));
     }
