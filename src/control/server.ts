@@ -16,11 +16,9 @@
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import { Readable } from 'node:stream';
 import type { Duplex } from 'node:stream';
 import fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import * as z from 'zod/mini';
 import { RcopyError, messageOf } from '../base/errors.ts';
 import { CONTROL_BODY_BYTES_MAX, CONTROL_CONNECTIONS_MAX } from '../base/limits.ts';
 import type { SetService } from '../node/set-service.ts';
@@ -35,8 +33,9 @@ import { answerInLines } from './answer-lines.ts';
 import { checkCaller } from './callers.ts';
 import { ANSWER_LINES, API, LINK_PROTOCOL, calls, isCallName } from './calls.ts';
 import { errorBody, errorStatus } from './http-errors.ts';
-import { problemOf } from './schema-problems.ts';
-import { SparseReader, encodeEnd, encodeFailed, encodePiece } from './sparse-stream.ts';
+import { addBulkRoutes } from './bulk-routes.ts';
+import { OCTETS, goneOf, parse } from './requests.ts';
+import type { SetRoute } from './requests.ts';
 
 /** The sets that a control interface speaks for. `set` is an id, or `own`. */
 export interface SetHouse {
@@ -47,26 +46,6 @@ export interface SetHouse {
   /** Gives the set a fresh life and identity; what it holds is lost. */
   remake(set: string): Promise<void>;
 }
-
-const OCTETS = 'application/octet-stream';
-
-interface SetRoute {
-  readonly Params: { readonly set: string };
-  readonly Querystring: Record<string, string>;
-  readonly Body: unknown;
-}
-
-const whole = z.pipe(z.coerce.number(), z.number().check(z.int(), z.minimum(0)));
-const name = z.optional(z.string());
-const writeQuery = z.strictObject({
-  offset: whole,
-  volume: name,
-  length: z.optional(whole),
-  sync: z.optional(z.enum(['yes', 'no'])),
-});
-const readQuery = z.strictObject({ offset: whole, length: whole, volume: name });
-const importQuery = z.strictObject({ size: whole, volume: name });
-const exportQuery = z.strictObject({ volume: name });
 
 export class ControlServer {
   private readonly house: SetHouse;
@@ -148,12 +127,7 @@ export class ControlServer {
     app.setNotFoundHandler((request, reply) =>
       sendError(reply, new RcopyError('E_NOT_FOUND', `${request.method} ${request.url}: no such`)),
     );
-    app.post<SetRoute>(`${API}/sets/:set/write`, (request, reply) => this.write(request, reply));
-    app.get<SetRoute>(`${API}/sets/:set/read`, (request, reply) => this.read(request, reply));
-    app.post<SetRoute>(`${API}/sets/:set/import`, (request, reply) =>
-      this.importImage(request, reply),
-    );
-    app.get<SetRoute>(`${API}/sets/:set/export`, (request, reply) => this.export(request, reply));
+    addBulkRoutes(app, (set, gone) => this.house.find(set, gone));
     app.post<SetRoute>(`${API}/sets/:set/remake`, async (request) => {
       await this.house.remake(request.params.set);
       return {};
@@ -182,67 +156,6 @@ export class ControlServer {
     }
     const following = { onProgress: () => undefined, signal };
     return (await handle(set, checked, following)) ?? {};
-  }
-
-  private async write(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
-    const { offset, volume, length, sync = 'yes' } = parse(writeQuery, request.query);
-    const set = await this.house.find(request.params.set, goneOf(reply));
-    const data = octetsOf(request, reply);
-    return set.write({ volume, offset, length, data, sync: sync === 'yes' });
-  }
-
-  private async read(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
-    const { offset, length, volume } = parse(readQuery, request.query);
-    const bytes = (await this.house.find(request.params.set, goneOf(reply))).read({
-      volume,
-      offset,
-      length,
-    });
-    // What is refused is refused before the first byte.
-    const first = await bytes.next();
-    reply.type(OCTETS).header('content-length', length);
-    return reply.send(Readable.from(startingWith(first, bytes)));
-  }
-
-  private async importImage(
-    request: FastifyRequest<SetRoute>,
-    reply: FastifyReply,
-  ): Promise<unknown> {
-    const { size, volume } = parse(importQuery, request.query);
-    const set = await this.house.find(request.params.set, goneOf(reply));
-    const reader = new SparseReader(octetsOf(request, reply), 'the client');
-    return set.importImage({ volume, sizeBytes: size, pieces: reader.pieces() });
-  }
-
-  private async export(request: FastifyRequest<SetRoute>, reply: FastifyReply): Promise<unknown> {
-    const { volume } = parse(exportQuery, request.query);
-    const set = await this.house.find(request.params.set, goneOf(reply));
-    const { raw } = reply;
-    reply.hijack();
-    const send = async (parts: readonly Uint8Array[]): Promise<void> => {
-      let writable = true;
-      for (const part of parts) writable = raw.write(part);
-      if (raw.destroyed) throw new RcopyError('E_STOPPED', 'nobody takes the export any more');
-      if (!writable) await takesMore(raw);
-    };
-    try {
-      const begin = (sizeBytes: number): void => {
-        const type = OCTETS;
-        raw.writeHead(200, { 'content-type': type, 'x-rcopy-size': sizeBytes });
-      };
-      const take = (piece: Parameters<typeof encodePiece>[0]) => send(encodePiece(piece));
-      const answer = await set.exportImage({ volume, begin, take });
-      for (const part of encodeEnd(answer)) raw.write(part);
-      raw.end();
-    } catch (error) {
-      if (raw.headersSent) for (const part of encodeFailed(error)) raw.write(part);
-      else {
-        raw.writeHead(errorStatus(error), { 'content-type': 'application/json' });
-        raw.write(JSON.stringify(errorBody(error)));
-      }
-      raw.end();
-    }
-    return reply;
   }
 
   private check({ headers, socket }: IncomingMessage): void {
@@ -316,55 +229,6 @@ function cannotListen(where: DaemonAddress | { path: string }, error: Error): Rc
 /** Who is at the other end, for people. */
 function peerOf({ socket }: IncomingMessage): string {
   return socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'a local process';
-}
-
-/** Aborted when nobody takes the answer any more, or all of it is sent. */
-function goneOf({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  raw.once('close', () => gone.abort());
-  return gone.signal;
-}
-
-/** The body, asked for when it is about to be read: what is refused before is never sent. */
-function octetsOf(request: FastifyRequest, reply: FastifyReply): AsyncIterable<Uint8Array> {
-  const { body, headers } = request;
-  if (!(body instanceof Readable)) {
-    throw new RcopyError('E_PROTOCOL', 'the body has to be application/octet-stream');
-  }
-  if (headers.expect !== '100-continue') return body;
-  return {
-    [Symbol.asyncIterator]() {
-      reply.raw.writeContinue();
-      return body[Symbol.asyncIterator]();
-    },
-  };
-}
-
-async function* startingWith(
-  first: IteratorResult<Buffer>,
-  rest: AsyncGenerator<Buffer>,
-): AsyncGenerator<Buffer> {
-  if (first.done) return;
-  yield first.value;
-  yield* rest;
-}
-
-function takesMore(raw: FastifyReply['raw']): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      raw.off('drain', done);
-      raw.off('close', done);
-      resolve();
-    };
-    raw.on('drain', done);
-    raw.on('close', done);
-  });
-}
-
-function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new RcopyError('E_PROTOCOL', `wrong parameters: ${problemOf(parsed.error)}`);
 }
 
 /** fastify's own refusals (too long, not JSON) have a status of their own. */
