@@ -55,7 +55,7 @@ export const JOBS: readonly Job[] = [
   {
     kind: 'fio',
     name: 'random-write-32-fsync-16',
-    title: 'the same, fsync every 16',
+    title: 'random write 4 KiB, depth 32, fsync every 16',
     words: random('randwrite', 32, '--fsync=16'),
     timed: true,
     aims: { rcopy: 2.5 },
@@ -71,7 +71,7 @@ export const JOBS: readonly Job[] = [
   {
     kind: 'fio',
     name: 'random-write-1-fsync-1',
-    title: 'the same, fsync after each',
+    title: 'random write 4 KiB, depth 1, fsync after each',
     words: random('randwrite', 1, '--fsync=1'),
     timed: true,
     aims: { rcopy: 1 },
