@@ -33,6 +33,7 @@ import type {
 } from './files.ts';
 import { lockDescriptor, punchHole, seekExtent } from './node-native.ts';
 import { systemCode, systemError } from './system-error.ts';
+import { WRITE_BYTES_MAX } from './write-bytes.ts';
 import { paysOffThread, writeOffThread } from './write-thread.ts';
 
 const OPEN_FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as const;
@@ -87,7 +88,7 @@ class NodeFileHandle implements FileHandle {
     let pending = parts.filter((part) => part.length > 0);
     let offset = position;
     while (pending.length > 0) {
-      const written = writeSome(descriptor, pending.slice(0, WRITE_PARTS_MAX), offset);
+      const written = writeSome(descriptor, partsAtOnce(pending), offset);
       if (written === 0) throw systemError('EIO', `nothing could be written, write ${this.path}`);
       offset += written;
       pending = partsBehind(pending, written);
@@ -157,6 +158,19 @@ class NodeFileHandle implements FileHandle {
     if (this.closed) throw systemError('EBADF', `file is closed, ${this.path}`);
     return this.openDescriptor;
   }
+}
+
+/** What of `parts` goes into one call. */
+function partsAtOnce(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  let bytes = 0;
+  for (const [index, part] of parts.entries()) {
+    if (index === WRITE_PARTS_MAX) return parts.slice(0, index);
+    if (bytes + part.length > WRITE_BYTES_MAX) {
+      return [...parts.slice(0, index), part.subarray(0, WRITE_BYTES_MAX - bytes)];
+    }
+    bytes += part.length;
+  }
+  return parts;
 }
 
 /** One system call; a single part needs no vector. */

@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import { systemCode } from './system-error.ts';
+import { WRITE_BYTES_MAX } from './write-bytes.ts';
 import type { Piece, PieceDone, PieceOrder } from './write-thread.ts';
 
 const memories = workerData as readonly Piece[];
@@ -37,7 +38,8 @@ interface Stretch {
 
 function writeAll(descriptor: number, memory: Uint8Array, { from, length, position }: Stretch) {
   for (let done = 0; done < length;) {
-    const count = writeSync(descriptor, memory, from + done, length - done, position + done);
+    const size = Math.min(length - done, WRITE_BYTES_MAX);
+    const count = writeSync(descriptor, memory, from + done, size, position + done);
     if (count === 0) throw new Error('nothing could be written');
     done += count;
   }
