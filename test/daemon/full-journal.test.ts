@@ -12,6 +12,8 @@ import { Station } from '../support/station.ts';
 const VOLUME_BYTES = 16 * MIB;
 const JOURNAL_BYTES = 128 * MIB;
 const WRITE_BYTES = 1 * MIB;
+/** More than it holds, whatever was trimmed before. */
+const OVERFULL_BYTES = JOURNAL_BYTES + 48 * MIB;
 
 let scratch = '';
 let a: Station;
@@ -41,20 +43,20 @@ async function leftAlone(policy: 'slow' | 'map', ...words: readonly string[]): P
 
 /** Writes to the first half of the volume, until the journal could not hold it, or an error. */
 async function overfill(host: Device): Promise<number> {
-  for (let written = 0; written < 2 * JOURNAL_BYTES; written += WRITE_BYTES) {
+  for (let written = 0; written < OVERFULL_BYTES; written += WRITE_BYTES) {
     const offset = written % (VOLUME_BYTES / 2);
     const data = [Buffer.alloc(WRITE_BYTES, 1 + ((written / WRITE_BYTES) % 250))];
     const write = { kind: 'write', offset, data, length: WRITE_BYTES, fua: false } as const;
     const ended = await submitAndWait(host, write).catch((error: Error) => error);
     if (ended instanceof Error) return written;
   }
-  return 2 * JOURNAL_BYTES;
+  return OVERFULL_BYTES;
 }
 
 describe('[R9] a full journal', () => {
   test('map: hosts go on; back, only the changed blocks are copied, by itself', async () => {
     const host = await leftAlone('map');
-    expect(await overfill(host)).toBe(2 * JOURNAL_BYTES);
+    expect(await overfill(host)).toBe(OVERFULL_BYTES);
     const { pair } = await a.set.status();
     expect(pair).toMatchObject({ state: 'suspended', link: 'down', usable: true });
     expect(pair?.reason).toContain('full');
@@ -90,7 +92,7 @@ describe('[R9] a full journal', () => {
     expect(read.equals(Buffer.alloc(WRITE_BYTES, 1 + ((last / WRITE_BYTES) % 250)))).toBe(true);
     await c.start();
     await a.set.wait({ until: { kind: 'synced' }, timeoutMs: 60_000 });
-    expect(await overfill(host)).toBe(2 * JOURNAL_BYTES);
+    expect(await overfill(host)).toBe(OVERFULL_BYTES);
     await a.set.wait({ until: { kind: 'synced' }, timeoutMs: 60_000 });
     expect((await a.set.status()).pair?.sent).toMatchObject({ copies: 1 });
     expect(await a.set.verifyAgainst(c.url)).toMatchObject({ equal: true });

@@ -11,8 +11,8 @@ import type { Fault } from './world.ts';
 
 const SEED = 1;
 /** Every so many file operations, and messages. */
-const CRASHES_APART = 180;
-const CUTS_APART = 36;
+const CRASHES_APART = 300;
+const CUTS_APART = 60;
 
 let told = 0;
 
