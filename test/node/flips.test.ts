@@ -8,7 +8,7 @@ import { A, C, Sites } from '../support/sites.ts';
 import { faultsOf, liveFiles, look, makeSamples, strike } from './flips.ts';
 import type { Fault, Sample } from './flips.ts';
 
-const EVERY = 1201;
+const EVERY = 2003;
 const SEED = Number(process.env['FLIPS_SEED'] ?? 1);
 
 const samples = await makeSamples();
