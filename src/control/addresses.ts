@@ -33,3 +33,11 @@ export function parseAddress(set: string): DaemonAddress {
 export function formatAddress({ host, port }: DaemonAddress): string {
   return `${SCHEME}${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
+
+/** For what reads files itself. Throws `E_USAGE` for the address of a daemon. */
+export function refuseAddress(set: string): void {
+  if (!isAddress(set)) return;
+  throw new RcopyError('E_USAGE', `${set}: inspect reads the files themselves, not a daemon`, {
+    hint: 'name the folder, on the machine where it is; `rcopy status` asks a daemon',
+  });
+}

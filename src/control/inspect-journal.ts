@@ -9,6 +9,7 @@ import type { WholeRecord } from '../format/record.ts';
 import { SEGMENT_HEADER_BYTES } from '../format/segment.ts';
 import { RecordReader } from '../journal/record-reader.ts';
 import type { Environment } from '../sys/environment.ts';
+import { refuseAddress } from './addresses.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { attempt, cursorsOf, readableSetFile, segmentHeader, segmentsOf } from './inspect-parts.ts';
 import type { SegmentFile } from './inspect-parts.ts';
@@ -39,6 +40,7 @@ export function* inspectJournal(
   path: string,
   range: { readonly from: number; readonly limit: number },
 ): Generator<JournalLine> {
+  refuseAddress(path);
   const { files } = environment;
   const folder = files.resolve(path);
   const file = readableSetFile(files, folder, []);

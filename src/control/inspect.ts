@@ -10,6 +10,7 @@ import { MapFile } from '../imageset/map-file.ts';
 import { setPaths } from '../imageset/set-folder.ts';
 import { MAP_SUFFIXES } from '../imageset/volume-maps.ts';
 import type { Environment } from '../sys/environment.ts';
+import { refuseAddress } from './addresses.ts';
 import type { FileSystem } from '../sys/files.ts';
 import {
   attempt,
@@ -61,6 +62,7 @@ export interface InspectAnswer {
  * the other files may mean anything.
  */
 export function inspectSet(environment: Environment, path: string): InspectAnswer {
+  refuseAddress(path);
   const { files } = environment;
   const folder = files.resolve(path);
   const notices: string[] = [];

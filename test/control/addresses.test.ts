@@ -5,6 +5,7 @@ import {
   isAddress,
   meansAddress,
   parseAddress,
+  refuseAddress,
 } from '../../src/control/addresses.ts';
 
 test.each([
@@ -44,4 +45,11 @@ test.each([
   ['a:b', false],
 ])('%s means an address: %s', (text, means) => {
   expect(meansAddress(text)).toBe(means);
+});
+
+test('what reads files says so to an address, and takes any folder', () => {
+  expect(() => refuseAddress('rcopy://tokyo:7070')).toThrow(
+    expect.objectContaining({ code: 'E_USAGE', message: expect.stringContaining('files') }),
+  );
+  expect(() => refuseAddress('./tokyo')).not.toThrow();
 });
