@@ -15,3 +15,7 @@ for (const name of Object.keys(process.env)) {
 
 // Under NODE_ENV=test oclif would look for a TypeScript compiler that it does not know.
 (globalThis as { oclif?: { enableAutoTranspile: boolean } }).oclif = { enableAutoTranspile: false };
+
+// Each test file loads oclif anew, and each load adds one listener to the one stdout of its worker:
+// from the eleventh on Node would warn on stderr, into what a test captures.
+process.stdout.setMaxListeners(Infinity);
