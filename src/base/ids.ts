@@ -15,6 +15,8 @@ export type GroupId = Id<'group'>;
 export type EpochId = Id<'epoch'>;
 /** One migration, from the first request to its end. */
 export type MigrationId = Id<'migration'>;
+/** One path controller, for its life: the hosts' way to image sets. */
+export type ControllerId = Id<'controller'>;
 /** One pair. */
 export type PairId = Id<'pair'>;
 

@@ -195,3 +195,29 @@ export const CONTROL_BODY_BYTES_MAX = 1 * MIB;
 
 /** How long hosts of a daemon wait for room in a full journal, unless a setting says otherwise. */
 export const ROOM_WAIT_MS = 60_000;
+
+/** Path controllers attached to one set. */
+export const CONTROLLERS_MAX = 64;
+/** Calls of one controller under way: it waits for news, and reports meanwhile. */
+export const CONTROLLER_CALLS_MAX = 4;
+/**
+ * A set that was opened waits so long for each controller that was attached before: it may have to
+ * write again what was lost. Then it goes on without, and that one's hosts are told of the loss.
+ */
+export const CONTROLLERS_GATHER_MS = 30_000;
+/** How long all controllers may take to get ready for a switch, and to hold their hosts. */
+export const CONTROLLERS_HOLD_MS = 5_000;
+/** A hold that no seal follows ends after this long: the migration has stopped on its way. */
+export const HOLD_LEASE_MS = 15_000;
+/** Controllers hear of new durable numbers this often, unless there is other news. */
+export const DURABLE_NEWS_MS = 20;
+
+/** How long a host waits at a path controller while no set answers, unless a setting says so. */
+export const PATH_HOLD_MS = 60_000;
+/** What a path controller keeps of answered writes that are not durable yet, for one set. */
+export const PATH_RETAINED_BYTES = 32 * MIB;
+/** Exports of one path controller. */
+export const PATH_EXPORTS_MAX = 256;
+/** A set that is out of reach is looked for after this, then after longer. */
+export const PATH_RETRY_FIRST_MS = 20;
+export const PATH_RETRY_LAST_MS = 1_000;

@@ -52,6 +52,11 @@ export interface Device {
    * read would be refused with.
    */
   nextExtent(offset: number, end: number): Extent;
+  /**
+   * The same where the answer has to be waited for, and asked for instead of `nextExtent` where it
+   * is there: the first stretches from `offset` on, without a gap, at least one, none behind `end`.
+   */
+  allocation?(offset: number, end: number): Promise<readonly Extent[]>;
 }
 
 /** The promise form, for what is not the data path. Rejects with the request's error. */

@@ -1,17 +1,10 @@
-/**
- * set.json: who an image set is. Text for the eye, replaced as a whole, with a checksum over its
- * exact bytes: `"checksum"` holds the CRC-32, in eight hexadecimal digits, of the file with those
- * digits as zeroes.
- */
+/** set.json: who an image set is. Text for the eye, checksummed ({@link encodeCheckedJson}). */
 import * as z from 'zod/mini';
-import { checksum } from '../base/checksum.ts';
-import { RcopyError, messageOf } from '../base/errors.ts';
-import type { EpochId, GroupId, MigrationId, PairId, SetId } from '../base/ids.ts';
-import { unknownVersion } from './segment.ts';
+import type { ControllerId, EpochId, GroupId, MigrationId, PairId, SetId } from '../base/ids.ts';
+import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
 
 export const SET_FILE_FORMAT = 'rcopy image set';
 export const SET_FILE_VERSION = 1;
-const NO_CHECKSUM = '00000000';
 
 const wholeNumber = z.number().check(z.int(), z.minimum(0));
 const hex = /^[0-9a-f]{32}$/;
@@ -59,6 +52,19 @@ const pair = z.strictObject({
   behindSinceMs: z.nullable(wholeNumber),
 });
 
+/**
+ * A path controller that is attached: whoever opens the set waits for it, for it may have to write
+ * again what was lost. The address is where it can be commanded; null when nowhere.
+ */
+const controller = z.strictObject({
+  id: id<ControllerId>(),
+  name: z.string(),
+  address: z.nullable(z.string()),
+});
+
+/** Not in the files that were written before there were controllers. */
+const controllers = z._default(z.array(controller), []);
+
 const volume = z.strictObject({ name: z.string(), sizeBytes: wholeNumber });
 
 const seal = z.strictObject({
@@ -93,6 +99,8 @@ const handover = z.strictObject({
   /** C never had a whole copy: every block is owed. */
   owesAll: z.boolean(),
   behindSinceMs: z.nullable(wholeNumber),
+  /** Those whose hosts move along. */
+  controllers,
 });
 
 const migration = z.strictObject({
@@ -143,6 +151,7 @@ const setFile = z.strictObject({
   takenOverAt: z.nullable(provenPosition),
   /** Migrations that were aborted: a late request under such an id is refused. */
   abortedMigrations: z.array(migrationId),
+  controllers,
   /** Maps that must exist, by file name in maps/. */
   maps: z.array(z.string()),
 });
@@ -155,51 +164,21 @@ export type Ack = PairEntry['ack'];
 export type SealEntry = z.infer<typeof seal>;
 export type HandoverEntry = z.infer<typeof handover>;
 export type MigrationEntry = z.infer<typeof migration>;
+export type ControllerEntry = z.infer<typeof controller>;
 export type LineageRun = z.infer<typeof lineageRun>;
 export type VolumeEntry = z.infer<typeof volume>;
 
-const CHECKSUM_LINE = /("checksum": ")([0-9a-f]{8})("\n}\n)$/;
-
 /** The file's exact text. Refuses what could not be read again. */
 export function encodeSetFile(content: SetFile): Buffer {
-  const whole = { ...setFile.parse(content), checksum: NO_CHECKSUM };
-  const text = `${JSON.stringify(whole, undefined, 2)}\n`;
-  const sum = checksum(Buffer.from(text, 'utf8')).toString(16).padStart(8, '0');
-  return Buffer.from(text.replace(CHECKSUM_LINE, `$1${sum}$3`), 'utf8');
+  return encodeCheckedJson(setFile.parse(content));
 }
 
 /** Reads and checks set.json. Throws `E_DAMAGED` or `E_VERSION`, naming `path`. */
 export function decodeSetFile(path: string, bytes: Uint8Array): SetFile {
-  const text = Buffer.from(bytes).toString('utf8');
-  const stated = CHECKSUM_LINE.exec(text)?.[2];
-  const parsed = parseText(path, text);
-  const { version, format } = parsed;
-  if (format === SET_FILE_FORMAT && typeof version === 'number' && version > SET_FILE_VERSION) {
-    throw unknownVersion(path, version);
-  }
-  const zeroed = Buffer.from(text.replace(CHECKSUM_LINE, `$1${NO_CHECKSUM}$3`), 'utf8');
-  if (stated === undefined || checksum(zeroed) !== Number.parseInt(stated, 16)) {
-    throw damaged(path, 'its checksum does not match');
-  }
-  if (!Buffer.from(text, 'utf8').equals(Buffer.from(bytes))) throw damaged(path, 'it is not UTF-8');
-  const { checksum: _, ...content } = parsed;
-  const result = setFile.safeParse(content);
-  if (!result.success) throw damaged(path, z.prettifyError(result.error));
-  return result.data;
-}
-
-function parseText(path: string, text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch (error) {
-    throw damaged(path, messageOf(error));
-  }
-  throw damaged(path, 'it is not a JSON object');
-}
-
-function damaged(path: string, reason: string): RcopyError {
-  return new RcopyError('E_DAMAGED', `${path} at offset 0: ${reason}`, {
-    hint: 'set.json is never edited by hand; restore it, or take the data from the pair',
+  return decodeCheckedJson(path, bytes, {
+    format: SET_FILE_FORMAT,
+    version: SET_FILE_VERSION,
+    schema: setFile,
+    name: 'set.json',
   });
 }

@@ -61,6 +61,7 @@ export async function acceptHandover(
         pair: pairOf(migration, handover),
         migration: { ...migration, state: 'copying' },
         parentSeal: handover.sealRecord,
+        controllers: handover.controllers,
         maps: contents.dirty.inUse ? namesWith(named, contents.dirty) : named.maps,
       };
     });

@@ -88,6 +88,7 @@ export async function makeSetFolder(
       parentSeal: null,
       takenOverAt: null,
       abortedMigrations: [],
+      controllers: [],
       maps: [],
     });
     files.remove(setPaths.unfinished(folder), 'SET:FINISHED');

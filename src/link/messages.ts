@@ -22,7 +22,7 @@ const senderRun = z.strictObject({
 
 /** The first frame of whoever dials. */
 const hello = z.strictObject({
-  purpose: z.enum(['replicate', 'service']),
+  purpose: z.enum(['replicate', 'service', 'path']),
   setId: z.string(),
   groupId: z.string(),
   name: z.string(),

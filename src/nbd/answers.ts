@@ -5,6 +5,7 @@
 import { RcopyError, messageOf } from '../base/errors.ts';
 import type { Completion } from '../device/device.ts';
 import { errnoOf } from './errno.ts';
+import type { Session } from './handshake.ts';
 import type { Outbox } from './outbox.ts';
 import { CHUNKS, COMMANDS } from './protocol.ts';
 import type { ClientRequest } from './request.ts';
@@ -19,7 +20,7 @@ export function answer(
   outbox: Outbox,
   request: ClientRequest,
   completion: Completion,
-  structured: boolean,
+  { structured, numbered }: Session,
 ): boolean {
   const failure = completion.ok ? unfit(request, completion.data ?? NO_DATA) : completion.error;
   if (failure || !completion.ok) {
@@ -39,7 +40,8 @@ export function answer(
       for (const part of data) outbox.data(part);
       break;
     default:
-      outbox.simple(request, 0);
+      if (numbered && completion.sequence) outbox.number(request, completion.sequence);
+      else outbox.simple(request, 0);
   }
   return true;
 }

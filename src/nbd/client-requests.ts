@@ -128,6 +128,7 @@ function pending(
     errno: 0,
     message: '',
     status: undefined,
+    sequence: undefined,
   };
 }
 

@@ -263,7 +263,9 @@ export class NbdClient implements Device {
       pending.done({ ok: false, error });
       return;
     }
-    pending.done(pending.command === 'read' ? readCompletion(pending) : DONE);
+    const { command, sequence } = pending;
+    if (command === 'read') pending.done(readCompletion(pending));
+    else pending.done(sequence === undefined ? DONE : { ok: true, sequence });
   }
 
   private closed(error: Error | undefined): void {

@@ -27,6 +27,8 @@ export interface ConnectionOptions {
   readonly exports: NbdExports;
   readonly budget: MemoryBudget;
   readonly requestsInFlightMax: number;
+  /** Writes are answered with their numbers: {@link Session.numbered}. */
+  readonly numbered?: boolean;
   /** The client chose an export. */
   readonly chosen: (session: Session) => void;
   /** Called once, last; `error` unless it ended in order. */
@@ -53,7 +55,7 @@ export class Connection {
     this.options = options;
     this.stream = options.stream;
     this.peer = options.stream.peer;
-    const machine = new ServerHandshake(options.exports);
+    const machine = new ServerHandshake(options.exports, options.numbered);
     this.state = { kind: 'handshake', machine, rest: undefined };
     this.limitTime(NBD_HANDSHAKE_MS, 'no export was chosen');
     this.stream.listen({

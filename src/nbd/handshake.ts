@@ -40,6 +40,8 @@ export interface Session {
   readonly structured: boolean;
   /** BLOCK_STATUS is answered with `base:allocation`. */
   readonly allocation: boolean;
+  /** Writes are answered with their numbers: the client is a path controller. */
+  readonly numbered: boolean;
 }
 
 export type Outcome =
@@ -63,6 +65,7 @@ const MESSAGE_LENGTH_MAX = 1000;
 
 export class ServerHandshake {
   private readonly exports: NbdExports;
+  private readonly numbered: boolean;
   /** What is being collected: the client's flags, an option's header, or its data. */
   private expects: 'flags' | 'header' | 'data' = 'flags';
   private buffer = Buffer.alloc(4);
@@ -76,8 +79,10 @@ export class ServerHandshake {
   /** The export name that `base:allocation` was selected for. */
   private allocationFor: string | undefined;
 
-  constructor(exports: NbdExports) {
+  /** `numbered`: see {@link Session}; such a client must take chunks. */
+  constructor(exports: NbdExports, numbered = false) {
     this.exports = exports;
+    this.numbered = numbered;
   }
 
   /** The first bytes on the connection. */
@@ -262,6 +267,7 @@ export class ServerHandshake {
       readOnly: found.device.readOnly,
       structured: this.structured,
       allocation: this.allocationFor === name,
+      numbered: this.numbered,
     };
   }
 

@@ -14,6 +14,7 @@ import {
   SIMPLE_REPLY_MAGIC,
   STRUCTURED_REPLY_MAGIC,
 } from './protocol.ts';
+import { writeUint64BE } from './wire.ts';
 
 /** Room for a thousand small replies. */
 const SLAB_BYTES = 16 * KIB;
@@ -81,8 +82,13 @@ export class Outbox {
   offsetData(cookie: Cookie, offset: number, length: number): void {
     this.chunk(cookie, CHUNKS.OFFSET_DATA, 8 + length);
     const at = this.reserve(8);
-    this.slab.writeUInt32BE(Math.floor(offset / 0x1_0000_0000), at);
-    this.slab.writeUInt32BE(offset % 0x1_0000_0000, at + 4);
+    writeUint64BE(this.slab, offset, at);
+  }
+
+  /** The answer to a write, with its number. */
+  number(cookie: Cookie, sequence: number): void {
+    this.chunk(cookie, CHUNKS.NUMBER, 8);
+    writeUint64BE(this.slab, sequence, this.reserve(8));
   }
 
   /** An error in structured form, with a message for people. */

@@ -106,6 +106,11 @@ export const CHUNKS = {
   OFFSET_DATA: 1,
   OFFSET_HOLE: 2,
   BLOCK_STATUS: 5,
+  /**
+   * Of rcopy alone, on the streams of path controllers: the number (u64) of a write that succeeded.
+   * What hosts can reach never sends it.
+   */
+  NUMBER: 0x5243,
   ERROR: 0x8001,
   ERROR_OFFSET: 0x8002,
 } as const;

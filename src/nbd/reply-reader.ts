@@ -30,6 +30,8 @@ export interface Expected {
   message: string;
   /** The payload of a BLOCK_STATUS chunk. */
   status: Buffer | undefined;
+  /** The number that a write got, where the server tells. */
+  sequence: number | undefined;
 }
 
 /** Who knows the requests. Both throw `E_PROTOCOL` on what must not come. */
@@ -177,6 +179,10 @@ export class ReplyReader<Request extends Expected> {
         addPiece(request, offset, Buffer.alloc(length));
         return;
       }
+      case CHUNKS.NUMBER:
+        if (payload.length !== 8) throw malformed('a number of another form');
+        request.sequence = readUint64BE(payload, 0);
+        return;
       case CHUNKS.BLOCK_STATUS:
         if (request.command !== 'status') throw malformed('block status that was not asked for');
         if (payload.length < 12 || payload.length % 8 !== 4) throw malformed('a block status');

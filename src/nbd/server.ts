@@ -63,6 +63,11 @@ export interface NbdServerOptions {
   readonly onEvent?: (event: NbdEvent) => void;
 }
 
+/** A client that is a path controller: it has exports of its own, and is told numbers. */
+export interface AttachedClient {
+  readonly exports: NbdExports;
+}
+
 /** One client that chose an export. */
 export interface NbdConnectionStatus {
   readonly address: string;
@@ -117,20 +122,24 @@ export class NbdServer {
     );
   }
 
-  /** Serves a client on `stream`, which is the server's from now on. */
-  accept(stream: ByteStream): void {
+  /**
+   * Serves a client on `stream`, which is the server's from now on: on what this server offers, or,
+   * a path controller, on what it is given. Returns how to drop it at once, unread bytes included.
+   */
+  accept(stream: ByteStream, attached?: AttachedClient): (error: RcopyError) => void {
     const refusal = this.refusal();
     if (refusal !== undefined) {
       stream.listen({ data: ignore, drained: ignore, closed: ignore });
       stream.destroy(new RcopyError('E_STATE', `refused: ${refusal}`));
       this.onEvent({ kind: 'refused', peer: stream.peer, reason: refusal });
-      return;
+      return ignore;
     }
     const { peer } = stream;
     const connection: Connection = new Connection({
       stream,
       clock: this.clock,
-      exports: this.exports,
+      exports: attached?.exports ?? this.exports,
+      numbered: attached !== undefined,
       budget: this.budget,
       requestsInFlightMax: this.limits.requestsInFlightMax,
       chosen: ({ export: { name }, readOnly }) => {
@@ -139,6 +148,7 @@ export class NbdServer {
       closed: (error) => this.closed(connection, error),
     });
     this.clients.add(connection);
+    return (error) => connection.drop(error);
   }
 
   /** The clients that chose an export, in the order in which they came. */

@@ -20,7 +20,7 @@ import type { Completion } from '../device/device.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import { answer, answerError } from './answers.ts';
-import { blockStatus } from './block-status.ts';
+import { blockStatus, statusOfExtents } from './block-status.ts';
 import type { BudgetWaiter, MemoryBudget } from './budget.ts';
 import type { Session } from './handshake.ts';
 import { Outbox } from './outbox.ts';
@@ -238,7 +238,7 @@ export class Transmission implements BudgetWaiter {
     this.requestsInFlight += 1;
     switch (request.command) {
       case COMMANDS.BLOCK_STATUS:
-        request.done(this.allocation(request));
+        this.allocation(request);
         return;
       case COMMANDS.CACHE:
         this.cache(request, request.offset);
@@ -248,14 +248,25 @@ export class Transmission implements BudgetWaiter {
     }
   }
 
-  private allocation(request: ClientRequest): Completion {
+  private allocation(request: ClientRequest): void {
     const { device } = this.session.export;
+    const { offset, length, done } = request;
     const single = (request.flags & COMMAND_FLAGS.REQ_ONE) !== 0;
-    try {
-      return { ok: true, data: [blockStatus(device, request.offset, request.length, single)] };
-    } catch (error) {
-      return { ok: false, error: error as Error };
+    if (device.allocation) {
+      device.allocation(offset, offset + length).then(
+        (extents) => done({ ok: true, data: [statusOfExtents(extents, single)] }),
+        (error: Error) => done({ ok: false, error }),
+      );
+      return;
     }
+    let status: Buffer;
+    try {
+      status = blockStatus(device, offset, length, single);
+    } catch (error) {
+      done({ ok: false, error: error as Error });
+      return;
+    }
+    done({ ok: true, data: [status] });
   }
 
   /** Reads the range piece by piece, for nobody: what is absent is fetched on the way. */
@@ -276,7 +287,7 @@ export class Transmission implements BudgetWaiter {
       this.budget.give(request.charge);
       return;
     }
-    if (answer(this.outbox, request, completion, this.session.structured)) {
+    if (answer(this.outbox, request, completion, this.session)) {
       if (request.command === COMMANDS.READ) this.readBytes += request.length;
       if (request.command === COMMANDS.WRITE) this.writtenBytes += request.length;
     }

@@ -127,6 +127,7 @@ function handover(set: ImageSet, entry: SealEntry, owed: OwedMaps): HandoverEntr
     bases: [...(pair?.formerBases ?? []), ...(pair?.copyBase ? [pair.copyBase] : [])],
     owesAll: pair?.state !== 'paired' && !set.contents.dirty.inUse,
     behindSinceMs: pair?.behindSinceMs ?? owed.sinceMs,
+    controllers: file.controllers,
   };
 }
 

@@ -48,6 +48,9 @@ const files = fc.record({
   parentSeal: fc.option(text),
   takenOverAt: fc.option(proven),
   abortedMigrations: fc.array(migrationId, { maxLength: 2 }),
+  controllers: fc.array(fc.record({ id: setId, name: text, address: fc.option(text) }), {
+    maxLength: 2,
+  }),
   maps: fc.array(text, { maxLength: 2 }),
 }) as unknown as fc.Arbitrary<SetFile>;
 

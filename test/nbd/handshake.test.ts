@@ -107,7 +107,13 @@ describe('the way in', () => {
     expect(reply.toString('hex')).toBe(golden.toString('hex'));
     expect(outcome).toEqual({
       kind: 'transmission',
-      session: { export: DB, readOnly: false, structured: false, allocation: false },
+      session: {
+        export: DB,
+        readOnly: false,
+        structured: false,
+        allocation: false,
+        numbered: false,
+      },
     });
   });
 

@@ -17,6 +17,7 @@ export const HANDOVER: HandoverEntry = {
   bases: [],
   owesAll: false,
   behindSinceMs: null,
+  controllers: [],
 };
 
 export const TOKYO = party('tokyo', 'a');

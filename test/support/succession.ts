@@ -46,6 +46,7 @@ export function migrationTo(
       bases: [],
       owesAll: true,
       behindSinceMs: null,
+      controllers: [],
     },
     sourceLost: false,
     reason: '',
