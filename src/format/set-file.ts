@@ -62,8 +62,8 @@ const controller = z.strictObject({
   address: z.nullable(z.string()),
 });
 
-/** Not in the files that were written before there were controllers. */
-const controllers = z._default(z.array(controller), []);
+/** Left out where there are none, as before there were controllers. */
+const controllers = z.optional(z.array(controller));
 
 const volume = z.strictObject({ name: z.string(), sizeBytes: wholeNumber });
 
@@ -181,4 +181,11 @@ export function decodeSetFile(path: string, bytes: Uint8Array): SetFile {
     schema: setFile,
     name: 'set.json',
   });
+}
+
+/** The field of a file that has these controllers. */
+export function withControllers(
+  controllers: readonly ControllerEntry[] | undefined,
+): Pick<SetFile, 'controllers'> {
+  return controllers && controllers.length > 0 ? { controllers: [...controllers] } : {};
 }

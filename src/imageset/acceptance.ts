@@ -8,6 +8,7 @@ import { comparePositions } from '../base/position.ts';
 import { decodeSealRecord } from '../format/control-records.ts';
 import { decodeRecord } from '../format/record.ts';
 import type { WholeRecord } from '../format/record.ts';
+import { withControllers } from '../format/set-file.ts';
 import type { HandoverEntry, MigrationEntry, PairEntry, SetFile } from '../format/set-file.ts';
 import type { Run } from '../journal/run.ts';
 import type { BlockMap } from './block-map.ts';
@@ -61,7 +62,7 @@ export async function acceptHandover(
         pair: pairOf(migration, handover),
         migration: { ...migration, state: 'copying' },
         parentSeal: handover.sealRecord,
-        controllers: handover.controllers,
+        ...withControllers(handover.controllers),
         maps: contents.dirty.inUse ? namesWith(named, contents.dirty) : named.maps,
       };
     });

@@ -88,7 +88,6 @@ export async function makeSetFolder(
       parentSeal: null,
       takenOverAt: null,
       abortedMigrations: [],
-      controllers: [],
       maps: [],
     });
     files.remove(setPaths.unfinished(folder), 'SET:FINISHED');

@@ -2,6 +2,7 @@
 import { RcopyError } from '../base/errors.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import { decodeOpen, decodeSealRecord } from '../format/control-records.ts';
+import { withControllers } from '../format/set-file.ts';
 import type { HandoverEntry, MigrationEntry, PairEntry, SealEntry } from '../format/set-file.ts';
 import { wholeRecord } from '../imageset/acceptance.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -127,7 +128,7 @@ function handover(set: ImageSet, entry: SealEntry, owed: OwedMaps): HandoverEntr
     bases: [...(pair?.formerBases ?? []), ...(pair?.copyBase ? [pair.copyBase] : [])],
     owesAll: pair?.state !== 'paired' && !set.contents.dirty.inUse,
     behindSinceMs: pair?.behindSinceMs ?? owed.sinceMs,
-    controllers: file.controllers,
+    ...withControllers(file.controllers),
   };
 }
 

@@ -5,7 +5,7 @@
  *
  * ```
  *   controller                       set
- *     path.attach ──────────────────▶  ends every stream of an older generation, notes the id durably
+ *     path.attach ──────────────────▶  ends streams of older generations, notes the id durably
  *     path.watch  ──────────────────▶  answers when there is news: a PathWord
  *     path.report ──────────────────▶  prepared, held, lost, replayed
  *     NBD stream  ──(id, generation)▶  answers writes with their numbers
@@ -82,11 +82,11 @@ export interface PathWord {
   readonly phase: PathPhase;
   readonly groupId: string;
   readonly epoch: number;
-  /** One opening of the set in one epoch: numbers are given once in it. Empty before there is one. */
+  /** One opening of the set in one epoch: each number is given once in it. Empty before it. */
   readonly reign: string;
   /** The newest number that the set had when the reign began: what was answered behind is lost. */
   readonly recovered: number;
-  /** The set waited for this controller: what it lost is written again. Else it is lost for good. */
+  /** The set waits for this controller: what it lost is written again, else lost for good. */
   readonly expected: boolean;
   /** Lost writes of this controller that the set has taken again in this reign. */
   readonly replayed: number;

@@ -79,7 +79,7 @@ export interface PathSetStatus {
   /** Answered writes that the set may still lose, and their bytes. */
   readonly retainedWrites: number;
   readonly retainedBytes: number;
-  /** How long the last hold or loss of a set held hosts up, in milliseconds; null: there was none. */
+  /** How long hosts were held up last, by a hold or a loss, in milliseconds; null: never. */
   readonly lastPauseMs: number | null;
   /** The longest that a request waited here, in milliseconds. */
   readonly longestWaitMs: number;

@@ -17,7 +17,6 @@ export const HANDOVER: HandoverEntry = {
   bases: [],
   owesAll: false,
   behindSinceMs: null,
-  controllers: [],
 };
 
 export const TOKYO = party('tokyo', 'a');

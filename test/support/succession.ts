@@ -46,7 +46,6 @@ export function migrationTo(
       bases: [],
       owesAll: true,
       behindSinceMs: null,
-      controllers: [],
     },
     sourceLost: false,
     reason: '',
