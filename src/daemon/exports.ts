@@ -13,9 +13,9 @@ export function exportsOf(node: () => StorageNode | undefined): NbdExports {
 
 function listOf(node: StorageNode | undefined): NbdExport[] {
   if (!node) return [];
-  const { file, volumes } = node.set;
+  const { file } = node.set;
   return file.volumes.flatMap(({ name }, index) => {
-    const device = volumes[index];
+    const device = node.hostDevice(index);
     return device ? [{ name, description: `volume of ${file.name}`, device }] : [];
   });
 }

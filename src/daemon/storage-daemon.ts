@@ -216,6 +216,7 @@ export class StorageDaemon implements SetHouse {
       hosts: () => this.nbd.connections(),
       limits: () => limitsOf(node, this.nbd),
     };
+    node.serveHosts(this.nbd);
     this.node = node;
     this.stand = standOf(node);
     this.stopListening = node.set.onChange(() => this.noteChanges(node));

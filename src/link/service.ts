@@ -25,11 +25,18 @@ export interface Answered {
 /** Answers calls; rejects with what the caller is told. */
 export type CallHandler = (name: string, parameters: unknown) => Promise<Answered>;
 
+export interface ServingOptions {
+  readonly handle: CallHandler;
+  readonly gate: CallGate;
+  /** Told when the link is over. */
+  readonly ended?: () => void;
+}
+
 /** Serves one peer's requests about `set`, as many at once as `gate` lets it. */
 export function serveRequests(
   set: ImageSet,
   channel: FrameChannel,
-  { handle, gate }: { readonly handle: CallHandler; readonly gate: CallGate },
+  { handle, gate, ended }: ServingOptions,
 ): void {
   const answer = async ({ id, name, parameters }: Request): Promise<void> => {
     let parts: Uint8Array[];
@@ -67,7 +74,10 @@ export function serveRequests(
         },
       );
     },
-    ended: () => gate.forget(channel),
+    ended: () => {
+      gate.forget(channel);
+      ended?.();
+    },
   });
 }
 

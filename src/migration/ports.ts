@@ -31,6 +31,17 @@ export interface PartyFacts {
   /** Numbers that the secondary lacks. */
   readonly lagEntries: number;
   readonly usable: boolean;
+  /** Path controllers that the set knows of. */
+  readonly controllers?: readonly ControllerFacts[];
+  /** Hosts that no path controller leads here: they cannot be moved. */
+  readonly directHosts?: readonly { readonly address: string; readonly export: string }[];
+}
+
+export interface ControllerFacts {
+  readonly id: string;
+  readonly name: string;
+  /** It speaks with the set now. */
+  readonly attached: boolean;
 }
 
 /** A. Every call can be repeated under the same id with the same answer. */
@@ -84,9 +95,12 @@ export interface SecondaryPort {
   facts(): Promise<PartyFacts>;
 }
 
-/** Path controllers; none of them where hosts are moved by hand. */
+/** The path controllers in front of A, all of them; none where hosts are moved by hand. */
 export interface ControllerPort {
-  hold(): Promise<void>;
-  switchTo(target: PeerIdentity): Promise<void>;
-  release(): Promise<void>;
+  /** All have noted where their hosts may move, durably, and let them wait: nothing is under way. */
+  hold(migration: Migration): Promise<void>;
+  /** All are at B, and what A had answered and lost is written again: hosts go on there. */
+  switched(migration: Migration): Promise<void>;
+  /** Hosts go on where they were. */
+  release(migration: Migration): Promise<void>;
 }

@@ -15,6 +15,10 @@ export interface PrecheckFacts {
   readonly source: PartyFacts;
   readonly target: PartyFacts;
   readonly secondary: PartyFacts | Error | undefined;
+  /** Path controllers that have to take part, by id. */
+  readonly controllers: readonly string[];
+  /** Hosts that no controller leads do not matter. */
+  readonly force: boolean;
 }
 
 export function prechecks(facts: PrecheckFacts): Precheck[] {
@@ -36,7 +40,36 @@ export function prechecks(facts: PrecheckFacts): Precheck[] {
     volumes(source, target),
     pairState(source, mode),
     secondaryState(source, secondary),
+    directHosts(source, facts.force),
+    controllersState(source, facts.controllers),
   ];
+}
+
+/** Nobody can move a host that is connected to the source itself. */
+function directHosts({ identity, directHosts: hosts = [] }: PartyFacts, force: boolean): Precheck {
+  const [first] = hosts;
+  const others = hosts.length > 1 ? ` and ${counted(hosts.length - 1, 'other')}` : '';
+  return check('hosts', force || !first, {
+    good: `${first ? counted(hosts.length, 'host') : 'no host'} would lose its disk`,
+    bad:
+      `hosts use ${identity.name} itself, and would lose it: ${first?.address ?? ''}${others}; ` +
+      'let them come through a path controller, or give --force',
+  });
+}
+
+function controllersState(
+  { identity, controllers = [] }: PartyFacts,
+  required: readonly string[],
+): Precheck {
+  const away = controllers.find(({ attached }) => !attached);
+  const unknown = required.find((id) => !controllers.some((each) => each.id === id));
+  const bad = away
+    ? `path controller ${away.name} is not connected with ${identity.name} now`
+    : `a path controller that was named has no export of ${identity.name}`;
+  return check('controllers', !away && unknown === undefined, {
+    good: `${counted(controllers.length, 'path controller')} will move its hosts`,
+    bad,
+  });
 }
 
 function sourceRole(source: PartyFacts): Precheck {

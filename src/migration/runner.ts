@@ -59,7 +59,7 @@ export class MigrationRunner {
         await target.prefetch(migration);
         return { kind: 'prefetched' };
       case 'hold':
-        await controllers.hold();
+        await controllers.hold(migration);
         return { kind: 'held' };
       case 'seal':
         return { kind: 'sealed', handover: checked(migration, await source.seal(migration)) };
@@ -67,7 +67,7 @@ export class MigrationRunner {
         await target.accept(effect.migration);
         return { kind: 'accepted' };
       case 'switch':
-        await controllers.switchTo(migration.target);
+        await controllers.switched(migration);
         return { kind: 'switched' };
       case 'copy':
         await target.copy(migration, () => source.drain(migration));
@@ -82,7 +82,7 @@ export class MigrationRunner {
         await source.takeBack(migration, await target.giveBack(migration));
         return { kind: 'given-back' };
       case 'release':
-        await controllers.release();
+        await controllers.release(migration);
         return undefined;
       default:
         return unreachable(effect);

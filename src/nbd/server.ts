@@ -73,6 +73,8 @@ export interface NbdConnectionStatus {
   readonly address: string;
   readonly export: string;
   readonly readOnly: boolean;
+  /** It is a path controller. */
+  readonly attached: boolean;
   /** Answered so far. */
   readonly readBytes: number;
   readonly writtenBytes: number;
@@ -161,6 +163,7 @@ export class NbdServer {
         address: peer,
         export: session.export.name,
         readOnly: session.readOnly,
+        attached: session.numbered,
         readBytes,
         writtenBytes,
         requestsInFlight,

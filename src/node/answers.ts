@@ -1,5 +1,6 @@
 /** What a node answers: the types here are the shapes of `--json` (CLI.md is the contract). */
 import type { Finding } from '../base/finding.ts';
+import type { ControllerStatus } from './path-calls.ts';
 import type { Ack, SetFile } from '../format/set-file.ts';
 
 /** States of a set, with the field's own names: SMPL, COPY, PAIR, PSUS, PSUE, SSWS. */
@@ -157,6 +158,8 @@ export interface HostStatus {
   readonly export: string;
   readonly readBytes: number;
   readonly writtenBytes: number;
+  /** It is a path controller. */
+  readonly attached: boolean;
 }
 
 /** One limit (R9); the name ends with its unit where that is not a count. */
@@ -245,6 +248,8 @@ export interface StatusAnswer {
   /** The daemon that serves the set; null when a command has it open by itself. */
   readonly daemon: DaemonStatus | null;
   readonly hosts: readonly HostStatus[];
+  /** Path controllers that the set knows of: hosts reach it through them. */
+  readonly controllers: readonly ControllerStatus[];
   /** What is bounded, and how much of it is in use; more of it in a daemon. */
   readonly limits: readonly LimitStatus[];
   /** healthy, or the reason why not, and the next command to run. */

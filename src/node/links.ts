@@ -1,6 +1,7 @@
 /** Streams to and from other sets: how they are opened, how many are taken, who has said hello. */
 import { RcopyError } from '../base/errors.ts';
 import {
+  CONTROLLERS_MAX,
   LINKS_ASKING_MAX,
   LINKS_WITHOUT_HELLO_MAX,
   LINK_DIAL_MS,
@@ -38,6 +39,8 @@ export interface LinkUsage {
   readonly waiting: { readonly count: number; readonly max: number };
   /** Links that ask for something: joining, moving, verifying. */
   readonly asking: { readonly count: number; readonly max: number };
+  /** Path controllers, those that look at a migration's target included. */
+  readonly controllers: { readonly count: number; readonly max: number };
   /** Links that bring records. */
   readonly sending: number;
   /** Calls under way, until their answers have gone out. */
@@ -51,6 +54,7 @@ export class Links implements Dialler {
   private readonly options: LinksOptions;
   private readonly waiting = new Set<FrameChannel>();
   private readonly asking = new Set<FrameChannel>();
+  private readonly controllers = new Set<FrameChannel>();
   private readonly sending = new Set<FrameChannel>();
   /** Ends each dial that is under way over a network. */
   private readonly dialling = new Set<() => void>();
@@ -65,6 +69,7 @@ export class Links implements Dialler {
     return {
       waiting: { count: this.waiting.size, max: LINKS_WITHOUT_HELLO_MAX },
       asking: { count: this.asking.size, max: LINKS_ASKING_MAX },
+      controllers: { count: this.controllers.size, max: CONTROLLERS_MAX },
       sending: this.sending.size,
       calls: { count: this.gate.calls, max: NODE_CALLS_MAX },
       heldLinks: this.gate.heldLinks,
@@ -113,16 +118,27 @@ export class Links implements Dialler {
 
   /** Ends every link that was taken. */
   close(): void {
-    for (const links of [this.waiting, this.asking, this.sending]) {
+    for (const links of this.all) {
       for (const channel of links) channel.close();
     }
   }
 
   private greet(channel: FrameChannel, hello: Hello): void {
-    const asks = hello.purpose === 'service';
-    if (asks && this.asking.size >= LINKS_ASKING_MAX) return refuse(channel);
+    const [links, max] = this.linksFor(hello.purpose);
+    if (links.size >= max) return refuse(channel);
     this.options.greet(channel, hello);
-    (asks ? this.asking : this.sending).add(channel);
+    links.add(channel);
+  }
+
+  private linksFor(purpose: Hello['purpose']): [Set<FrameChannel>, max: number] {
+    switch (purpose) {
+      case 'service':
+        return [this.asking, LINKS_ASKING_MAX];
+      case 'path':
+        return [this.controllers, CONTROLLERS_MAX];
+      case 'replicate':
+        return [this.sending, Number.POSITIVE_INFINITY];
+    }
   }
 
   private open(stream: ByteStream): FrameChannel {
@@ -162,8 +178,12 @@ export class Links implements Dialler {
     });
   }
 
+  private get all(): Set<FrameChannel>[] {
+    return [this.waiting, this.asking, this.controllers, this.sending];
+  }
+
   private forgetEnded(): void {
-    for (const links of [this.waiting, this.asking, this.sending]) {
+    for (const links of this.all) {
       for (const channel of links) if (channel.hasEnded) links.delete(channel);
     }
   }

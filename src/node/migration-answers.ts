@@ -13,6 +13,7 @@ import {
   unknownCall,
 } from './calls.ts';
 import type { MapsCall, MigrationCall } from './calls.ts';
+import type { Controllers } from './controllers.ts';
 import { mapPages } from './map-transfer.ts';
 import {
   announce,
@@ -30,13 +31,15 @@ import type { Replication } from './replication.ts';
 export class MigrationAnswers {
   private readonly set: ImageSet;
   private readonly replication: Replication;
+  private readonly controllers: Controllers;
   private readonly records: RecordSource;
   /** Of the migration that it was last asked for. */
   private owed: { readonly id: string; readonly account: OwedAccount } | undefined;
 
-  constructor(set: ImageSet, replication: Replication) {
+  constructor(set: ImageSet, replication: Replication, controllers: Controllers) {
     this.set = set;
     this.replication = replication;
+    this.controllers = controllers;
     this.records = new RecordSource(set);
   }
 
@@ -74,6 +77,13 @@ export class MigrationAnswers {
     switch (name) {
       case 'migration.announce':
         return announce(set, call);
+      case 'migration.prepare-controllers':
+        return this.controllers.prepare(call.id);
+      case 'migration.hold':
+        if (set.file.migration?.id !== call.id && !set.file.seal) throw wasAborted(set, call);
+        return this.controllers.hold(call.id);
+      case 'migration.unhold':
+        return Promise.resolve(this.controllers.unhold(call.id));
       case 'migration.seal':
         return sealAndHandOver(set, call, () => this.account(call).bringUpToDate());
       case 'migration.retire':

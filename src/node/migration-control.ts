@@ -5,7 +5,7 @@ import { idFromBytes } from '../base/ids.ts';
 import { ensureRelay } from '../imageset/acceptance.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Migration } from '../migration/machine.ts';
-import type { PartyFacts, SourcePort } from '../migration/ports.ts';
+import type { PartyFacts } from '../migration/ports.ts';
 import { prechecks } from '../migration/prechecks.ts';
 import type { Precheck } from '../migration/prechecks.ts';
 import { MigrationRunner } from '../migration/runner.ts';
@@ -17,13 +17,14 @@ import type {
   OnProgress,
   PrecheckAnswer,
 } from './answers.ts';
+import type { Controllers } from './controllers.ts';
 import { partyFacts } from './facts.ts';
 import { Keeper } from './keeper.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
 import { buryMigration } from './migration-source.ts';
 import {
   halted,
-  noControllers,
+  controllerPort,
   owedBySource,
   sourcePort,
   targetPort,
@@ -41,6 +42,7 @@ export interface MigrationControlOptions {
   readonly address: string;
   readonly replication: Replication;
   readonly peer: (address: string) => Peer;
+  readonly controllers: Pick<Controllers, 'opened'>;
 }
 
 /** One run of the machine. */
@@ -48,6 +50,8 @@ interface Drive {
   readonly by: 'command' | 'keeper';
   readonly ended: Promise<MigrateAnswer>;
 }
+
+type HowToMigrate = Pick<MigrateRequest, 'mode' | 'controllers' | 'force'>;
 
 interface GatheredFacts {
   readonly checks: Precheck[];
@@ -224,7 +228,7 @@ export class MigrationControl {
   /** Whether this set, as it is, could move to a target that is not made yet. */
   async checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer> {
     const { set, address } = this.options;
-    const { checks } = await this.checksFor(partyFacts(set, address), target, mode);
+    const { checks } = await this.checksFor(partyFacts(set, address), target, { mode });
     return { ready: checks.every(({ ok }) => ok), checks };
   }
 
@@ -341,19 +345,23 @@ export class MigrationControl {
   private async gather(request: MigrateRequest): Promise<GatheredFacts> {
     const { set, address, peer } = this.options;
     const source = await peer(request.from).call<PartyFacts>('facts', null);
-    return this.checksFor(source, partyFacts(set, address), request.mode);
+    return this.checksFor(source, partyFacts(set, address), request);
   }
 
   private async checksFor(
     source: PartyFacts,
     target: PartyFacts,
-    mode: MigrationMode,
+    { mode, controllers = [], force = false }: HowToMigrate,
   ): Promise<GatheredFacts> {
     const { peer } = this.options;
     const secondary = source.pair
       ? await peer(source.pair.peer.address).call<PartyFacts>('facts', null).catch(asAnswer)
       : undefined;
-    return { checks: prechecks({ source, target, secondary, mode }), source, secondary };
+    return {
+      checks: prechecks({ source, target, secondary, mode, controllers, force }),
+      source,
+      secondary,
+    };
   }
 
   private async run(
@@ -424,34 +432,27 @@ export class MigrationControl {
     };
     const isHalted = () => this.stopped || this.halting;
     return new MigrationRunner(migration, {
-      source: this.timed(sourcePort(sourcePeer)),
+      source: sourcePort(sourcePeer),
       target: targetPort({ set, address, replication, peer, maxRate, onProgress, isHalted }),
-      controllers: noControllers,
+      controllers: controllerPort(sourcePeer, this.options.controllers, () => this.noteHold()),
       changed: ({ state }) => {
-        if (state === 'copying') this.pauseMs = this.sinceSealMs();
+        if (state === 'copying') this.pauseMs = this.sinceHoldMs();
         const totalBytes = set.contents.images.reduce((sum, image) => sum + image.sizeBytes, 0);
         onProgress({ step: state, doneBytes: 0, totalBytes });
       },
     });
   }
 
-  private sealAskedMs: number | undefined;
+  private holdAskedMs: number | undefined;
 
-  /** Notes when the source stops answering hosts: that is when it is asked to seal. */
-  private timed(source: SourcePort): SourcePort {
-    const { clock } = this.options.set.environment;
-    return {
-      ...source,
-      seal: (migration) => {
-        this.sealAskedMs = clock.monotonicMs();
-        return source.seal(migration);
-      },
-    };
+  /** From now on hosts are not answered: they are held, and then the source seals. */
+  private noteHold(): void {
+    this.holdAskedMs = this.options.set.environment.clock.monotonicMs();
   }
 
-  private sinceSealMs(): number {
+  private sinceHoldMs(): number {
     const { clock } = this.options.set.environment;
-    return this.sealAskedMs === undefined ? 0 : clock.monotonicMs() - this.sealAskedMs;
+    return this.holdAskedMs === undefined ? 0 : clock.monotonicMs() - this.holdAskedMs;
   }
 
   private answer(migration: Migration, changed: boolean): MigrateAnswer {

@@ -18,6 +18,7 @@ import type {
 import { absentSource } from './absent-source.ts';
 import type { OnProgress } from './answers.ts';
 import type { MapsCall, MigrationCall } from './calls.ts';
+import type { Controllers } from './controllers.ts';
 import { partyFacts } from './facts.ts';
 import { FIRST_PLACE, takePages } from './map-transfer.ts';
 import type { MapPlace } from './map-transfer.ts';
@@ -320,9 +321,21 @@ function wayBack({ source, target }: Migration): string {
   return `the way back is another migration: \`${command}\``;
 }
 
-/** Hosts that no controller moves: they find the new set by themselves. */
-export const noControllers: ControllerPort = {
-  hold: () => Promise.resolve(),
-  switchTo: () => Promise.resolve(),
-  release: () => Promise.resolve(),
-};
+/** The controllers in front of the source, as the target commands them: through the source. */
+export function controllerPort(
+  source: Peer,
+  own: Pick<Controllers, 'opened'>,
+  holding: () => void,
+): ControllerPort {
+  const call = migrationCallOf;
+  return {
+    async hold(migration) {
+      await source.call('migration.prepare-controllers', call(migration));
+      holding();
+      await source.call('migration.hold', call(migration));
+    },
+    switched: () => own.opened(),
+    // A source that is away lets go by itself.
+    release: (migration) => source.call<void>('migration.unhold', call(migration)).catch(unlessBug),
+  };
+}

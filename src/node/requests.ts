@@ -85,6 +85,10 @@ export interface MigrateRequest {
   readonly mode: MigrationMode;
   readonly copy: MigrationCopy;
   readonly maxRate: number | undefined;
+  /** Path controllers that have to take part, by id; those that serve the set always do. */
+  readonly controllers?: readonly string[] | undefined;
+  /** Although hosts use FROM that no path controller leads there: they lose their disk. */
+  readonly force?: boolean | undefined;
   /** Return when the target serves hosts; the rest is for `migrate resume`. */
   readonly detach: boolean;
   readonly onProgress?: OnProgress | undefined;

@@ -3,6 +3,7 @@ import type { PairEntry } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Secondary } from '../link/secondary.ts';
 import type { DaemonStatus, HostStatus, LimitStatus, SentStatus, StatusAnswer } from './answers.ts';
+import type { ControllerStatus } from './path-calls.ts';
 import { healthOf } from './health.ts';
 import { firstLacking, lagOf } from './lag.ts';
 import { remainingEntries, sourceNeeded } from './migration-progress.ts';
@@ -17,6 +18,7 @@ export interface StatusParts {
   readonly serving: boolean;
   /** What only who serves the set can tell. */
   readonly served: Served | undefined;
+  readonly controllers: readonly ControllerStatus[];
 }
 
 /** The part of status that only a daemon knows. */
@@ -53,6 +55,7 @@ export function statusOf(parts: StatusParts): StatusAnswer {
     },
     daemon: parts.served?.process() ?? null,
     hosts: parts.served?.hosts() ?? [],
+    controllers: parts.controllers,
     limits: parts.served?.limits() ?? [],
     notices: set.notices,
   };

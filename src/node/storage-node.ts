@@ -16,6 +16,8 @@ import type { ImageSet } from '../imageset/image-set.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { PairEntry, SetFile } from '../format/set-file.ts';
+import type { Device } from '../device/device.ts';
+import type { NbdServer } from '../nbd/server.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import type {
@@ -46,13 +48,16 @@ import {
   unknownCall,
 } from './calls.ts';
 import { compareSets, digest } from './compare.ts';
+import { hostDevice } from './attached-exports.ts';
 import type { Connector } from './connector.ts';
+import { Controllers } from './controllers.ts';
 import { exportImage, importImage, readVolume, writeVolume } from './host-io.ts';
 import { partyFacts } from './facts.ts';
 import { MigrationAnswers } from './migration-answers.ts';
 import { MigrationControl } from './migration-control.ts';
 import { retire } from './migration-source.ts';
 import { checkPair, createPair, deletePair, joinPair, leavePair } from './pairing.ts';
+import { serveController } from './path-answers.ts';
 import { Peer } from './peers.ts';
 import { Links } from './links.ts';
 import type { LinkUsage } from './links.ts';
@@ -109,6 +114,7 @@ export class StorageNode implements SetService {
   private readonly asSource: MigrationAnswers;
   private readonly peers = new Map<string, Peer>();
   private readonly links: Links;
+  private readonly controllers: Controllers;
   private secondary: Secondary | undefined;
   /** It is a daemon that has this set. */
   private serving = false;
@@ -132,13 +138,15 @@ export class StorageNode implements SetService {
       address: options.address,
       bootId: this.bootId,
     });
+    this.controllers = new Controllers({ set, address: options.address, bootId: this.bootId });
     this.migrations = new MigrationControl({
       set,
       address: options.address,
       replication: this.replication,
       peer: (address) => this.peer(address),
+      controllers: this.controllers,
     });
-    this.asSource = new MigrationAnswers(set, this.replication);
+    this.asSource = new MigrationAnswers(set, this.replication, this.controllers);
   }
 
   /** Opens the set in `folder`, recovering what a crash left. Errors as of `openImageSet`. */
@@ -158,10 +166,12 @@ export class StorageNode implements SetService {
 
   status(): StatusAnswer {
     const { set, replication, secondary, serving, served } = this;
-    return statusOf({ set, replication, secondary, serving, served });
+    const controllers = this.controllers.status;
+    return statusOf({ set, replication, secondary, serving, served, controllers });
   }
 
-  write(request: WriteRequest): Promise<WriteAnswer> {
+  async write(request: WriteRequest): Promise<WriteAnswer> {
+    await this.controllers.opened();
     return writeVolume(this.set, request);
   }
 
@@ -169,7 +179,8 @@ export class StorageNode implements SetService {
     return readVolume(this.set, request);
   }
 
-  importImage(request: ImportRequest): Promise<ImportAnswer> {
+  async importImage(request: ImportRequest): Promise<ImportAnswer> {
+    await this.controllers.opened();
     return importImage(this.set, request);
   }
 
@@ -186,6 +197,7 @@ export class StorageNode implements SetService {
     }
     const refused = this.set.refusal('write');
     if (refused) throw refused;
+    await this.controllers.opened();
     await ensureEpoch(this.set);
     return { name, sequence: await this.set.mark(name) };
   }
@@ -310,6 +322,25 @@ export class StorageNode implements SetService {
     this.links.accept(stream);
   }
 
+  /** The volume as a host gets it that no path controller leads here. */
+  hostDevice(index: number): Device | undefined {
+    const device = this.set.volumes[index];
+    return device && hostDevice(device, this.controllers);
+  }
+
+  /** Path controllers' streams count on this server: its budget, its clients. */
+  serveHosts(server: NbdServer): void {
+    this.controllers.serveWith(server);
+  }
+
+  /**
+   * Takes an NBD stream of a path controller that has attached. Throws `E_STATE` when it is not of
+   * its newest generation.
+   */
+  acceptHosts(stream: ByteStream, as: { controllerId: string; generation: number }): void {
+    this.controllers.acceptHosts(stream, as);
+  }
+
   /** What other sets hold here, and how much they may (R9). */
   linkUsage(): LinkUsage {
     return this.links.usage;
@@ -341,6 +372,7 @@ export class StorageNode implements SetService {
     await this.replication.unkeep();
     await this.replication.stop();
     await this.secondary?.stop();
+    this.controllers.close();
     this.asSource.close();
     this.links.close();
     for (const peer of this.peers.values()) await peer.close();
@@ -353,6 +385,7 @@ export class StorageNode implements SetService {
       serveRequests(this.set, channel, { handle: (name, value) => this.answer(name, value), gate });
       return;
     }
+    if (hello.purpose === 'path') return serveController(this.set, channel, this.controllers);
     if (this.set.failure) throw this.set.failure;
     checkSecondary(this.set);
     if (this.leaves) throw this.hasLeft();
@@ -398,7 +431,7 @@ export class StorageNode implements SetService {
     const { set } = this;
     switch (name) {
       case 'facts':
-        return { ...partyFacts(set, this.address), newest: set.newest };
+        return { ...this.facts(), newest: set.newest };
       case 'digest':
         return digest(set, parameters(digestCall, value));
       case 'pair.join':
@@ -416,6 +449,13 @@ export class StorageNode implements SetService {
       default:
         throw unknownCall(name);
     }
+  }
+
+  private facts(): PartyFacts {
+    const hosts = this.served?.hosts() ?? [];
+    const directHosts = hosts.filter(({ attached }) => !attached);
+    const { controllers } = this;
+    return { ...partyFacts(this.set, this.address), controllers: controllers.status, directHosts };
   }
 
   private peer(address: string): Peer {

@@ -10,6 +10,7 @@ const host = (address: string): HostStatus => ({
   export: 'db',
   readBytes: 1024,
   writtenBytes: 3 * 1024 * 1024,
+  attached: false,
 });
 
 function rows(parts: Partial<StatusAnswer>): string[] {

@@ -57,6 +57,7 @@ const paired: StatusAnswer = {
   seal: null,
   daemon: null,
   hosts: [],
+  controllers: [],
   limits: [],
   health: {
     healthy: false,

@@ -17,6 +17,8 @@ const GOOD = {
   source: SOURCE_FACTS,
   target: TARGET_FACTS,
   secondary: SECONDARY_FACTS,
+  controllers: [],
+  force: false,
 } as const;
 const { pair } = SOURCE_FACTS;
 
@@ -81,6 +83,24 @@ const ROWS: [what: string, facts: PrecheckFacts, name: string, detail: RegExp][]
     'secondary',
     /cannot be reached: nobody there/,
   ],
+  [
+    'a host uses the source itself',
+    withSource({ directHosts: [{ address: '192.0.2.7:1234', export: 'db' }] }),
+    'hosts',
+    /192.0.2.7:1234; let them come through a path controller, or give --force/,
+  ],
+  [
+    'a path controller of the source is away',
+    withSource({ controllers: [{ id: 'p', name: 'gate', attached: false }] }),
+    'controllers',
+    /path controller gate is not connected/,
+  ],
+  [
+    'a path controller that was named serves something else',
+    { ...GOOD, controllers: ['q'] },
+    'controllers',
+    /has no export of tokyo/,
+  ],
 ];
 
 const failed = (facts: PrecheckFacts) => prechecks(facts).filter(({ ok }) => !ok);
@@ -97,8 +117,15 @@ describe('a migration may start', () => {
       'volumes',
       'pair-state',
       'secondary',
+      'hosts',
+      'controllers',
     ]);
     expect(checks.map(({ detail }) => detail).join('\n')).toMatch(/paired, 3 numbers behind/);
+  });
+
+  test('whatever hosts use the source itself, when that is forced', () => {
+    const directHosts = [{ address: '192.0.2.7:1234', export: 'db' }];
+    expect(failed({ ...withSource({ directHosts }), force: true })).toEqual([]);
   });
 
   test('volumes may be named in another order', () => {
@@ -120,7 +147,7 @@ describe('a migration may not start when', () => {
 
   test('everything is wrong: all reasons are said at once', () => {
     const found = failed({
-      mode: 'drain',
+      ...GOOD,
       source: {
         ...SOURCE_FACTS,
         role: 'target',

@@ -80,7 +80,7 @@ class Parties {
       },
       controllers: {
         hold: () => this.call('hold'),
-        switchTo: ({ name }) => this.call(`switch ${name}`),
+        switched: ({ target: { name } }) => this.call(`switch ${name}`),
         release: () => this.call('release'),
       },
       changed: ({ state }) => void this.states.push(state),

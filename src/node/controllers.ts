@@ -1,0 +1,498 @@
+/**
+ * The path controllers that are attached to one set: who they are, durably; which of their streams
+ * count (the generation fence); what they are to do now; and, after the set has lost its tail, whose
+ * turn it is to write again what was lost, before anybody writes anything new.
+ *
+ * ```
+ *   a reign begins ──► gathering: every known controller says what it lost, or is given up
+ *                        │ in turn, by number, they write it again
+ *                        ▼
+ *                      open ◄──────────── unhold
+ *                        │ migration.hold    ▲
+ *                        ▼                   │
+ *                      holding ──────────────┘
+ *                        │ the seal
+ *                        ▼
+ *                      sealed
+ * ```
+ */
+import { RcopyError } from '../base/errors.ts';
+import {
+  CONTROLLERS_GATHER_MS,
+  CONTROLLERS_HOLD_MS,
+  CONTROLLERS_MAX,
+  DURABLE_NEWS_MS,
+  HOLD_LEASE_MS,
+} from '../base/limits.ts';
+import type { ControllerId, MigrationId } from '../base/ids.ts';
+import { withControllers } from '../format/set-file.ts';
+import type { ControllerEntry, SetFile } from '../format/set-file.ts';
+import type { ImageSet } from '../imageset/image-set.ts';
+import { ensureEpoch } from '../imageset/succession.ts';
+import type { NbdServer } from '../nbd/server.ts';
+import type { Clock, Timer } from '../sys/clock.ts';
+import type { ByteStream } from '../sys/stream.ts';
+import { attachedExports } from './attached-exports.ts';
+import { isUnderWay } from './pairing.ts';
+import type {
+  AttachAnswer,
+  AttachCall,
+  ControllerStatus,
+  PathPhase,
+  PathWord,
+  ReportCall,
+  SpeakerCall,
+} from './path-calls.ts';
+import { turnOf } from './path-turns.ts';
+import type { Turn } from './path-turns.ts';
+
+/** One controller while it speaks with this set. */
+class Attached {
+  readonly entry: ControllerEntry;
+  readonly generation: number;
+  /** Known to the set when the reign began, or was so when it came. */
+  expected: boolean;
+  /** Lost writes that were taken again in this reign. */
+  replayed = 0;
+  report: ReportCall | undefined;
+  /** Ends its NBD streams at once. */
+  readonly streams = new Set<(error: RcopyError) => void>();
+  /** Answers its watch. */
+  waiting: ((word: PathWord) => void) | undefined;
+  told: PathWord | undefined;
+  /** It speaks with this set now; else its streams may still be there. */
+  isLinked = true;
+  isFenced = false;
+
+  constructor(entry: ControllerEntry, generation: number, expected: boolean) {
+    this.entry = entry;
+    this.generation = generation;
+    this.expected = expected;
+  }
+
+  drop(why: string): void {
+    this.isLinked = false;
+    this.isFenced = true;
+    const error = new RcopyError('E_STOPPED', why);
+    for (const end of this.streams) end(error);
+    this.streams.clear();
+  }
+}
+
+export interface ControllersOptions {
+  readonly set: ImageSet;
+  readonly address: string;
+  readonly bootId: string;
+}
+
+export class Controllers {
+  private readonly set: ImageSet;
+  private readonly address: string;
+  private readonly bootId: string;
+  private readonly clock: Clock;
+  private readonly sessions = new Map<ControllerId, Attached>();
+  private server: NbdServer | undefined;
+  /** Where the history stood when the set was opened. */
+  private readonly openedAt: { readonly epoch: number; readonly sequence: number };
+  /** The epoch in which nothing is lost any more. */
+  private gatheredEpoch = 0;
+  private reignEpoch = 0;
+  private gathering: Timer | undefined;
+  private finishing = false;
+  private holding: MigrationId | undefined;
+  private lease: Timer | undefined;
+  private news: Timer | undefined;
+  private readonly stopLooking: () => void;
+  private closed = false;
+
+  constructor({ set, address, bootId }: ControllersOptions) {
+    this.set = set;
+    this.address = address;
+    this.bootId = bootId;
+    this.clock = set.environment.clock;
+    this.openedAt = { epoch: set.file.epoch, sequence: set.newest };
+    this.stopLooking = set.onChange(() => this.look());
+    this.look();
+  }
+
+  /** Whose budget and clients the controllers' streams count on. */
+  serveWith(server: NbdServer): void {
+    this.server = server;
+  }
+
+  /** Those that the set knows of, attached now or not. */
+  get status(): ControllerStatus[] {
+    const { migrationId } = this;
+    return known(this.set.file).map(({ id, name, address }) => {
+      const { report } = this.attached(id) ?? {};
+      const prepared = report?.prepared ?? null;
+      const held = migrationId !== undefined && report?.held === migrationId;
+      return { id, name, address, attached: this.attached(id) !== undefined, held, prepared };
+    });
+  }
+
+  /** Whether hosts have to wait for what controllers lost. */
+  get isGathering(): boolean {
+    const { file } = this.set;
+    return file.role === 'primary' && !file.seal && this.gatheredEpoch !== file.epoch;
+  }
+
+  /**
+   * Takes a controller on: ends every stream of an older generation first, and notes it durably,
+   * so that the set waits for it after a restart. Throws `E_STATE` for an older generation.
+   */
+  async attach(call: AttachCall): Promise<AttachAnswer> {
+    const { set } = this;
+    const { controllerId: id, generation, name, address } = call;
+    const before = this.sessions.get(id);
+    if (before && before.generation >= generation) throw isOlder(name);
+    if (this.closed) throw set.stoppedError();
+    if (set.failure) throw set.failure;
+    before?.drop('a newer stream of the same controller has come');
+    const expected = known(set.file).some((each) => each.id === id);
+    const entry = { id, name, address };
+    this.sessions.set(id, new Attached(entry, generation, expected));
+    if (set.file.role === 'primary' && !set.file.seal) {
+      await ensureEpoch(set);
+      await this.register(entry);
+    }
+    this.look();
+    const { groupId, setId, volumes } = set.file;
+    return { set: { setId, name: set.file.name, address: this.address }, groupId, volumes };
+  }
+
+  /** Forgets a controller, durably: it owes nothing, and nobody has to wait for it. */
+  async detach(call: SpeakerCall): Promise<void> {
+    const attached = this.speaker(call);
+    await this.forget([attached.entry.id]);
+    this.left(call);
+  }
+
+  /** The controller's link has ended. Its streams end when they end, or when it comes again. */
+  left({ controllerId, generation }: SpeakerCall): void {
+    const attached = this.attached(controllerId);
+    if (attached?.generation !== generation) return;
+    attached.isLinked = false;
+    attached.waiting = undefined;
+    this.look();
+  }
+
+  /** Resolves with the next news. */
+  watch(call: SpeakerCall): Promise<PathWord> {
+    const attached = this.speaker(call);
+    return new Promise((resolve) => {
+      attached.waiting = resolve;
+      this.tell(attached, true);
+    });
+  }
+
+  report(call: ReportCall): void {
+    this.speaker(call).report = call;
+    this.set.changed();
+  }
+
+  /** Takes an NBD stream of a controller. Throws `E_STATE` unless it is of its generation. */
+  acceptHosts(stream: ByteStream, as: { controllerId: string; generation: number }): void {
+    const attached = this.attached(as.controllerId as ControllerId);
+    if (attached?.generation !== as.generation) throw isOlder(as.controllerId.slice(0, 8));
+    const { server } = this;
+    if (!server) throw new RcopyError('E_STATE', `${this.set.file.name} serves no hosts`);
+    const exports = attachedExports(this.set, {
+      isCurrent: () => !attached.isFenced,
+      submitted: () => {
+        if (this.isGathering) attached.replayed += 1;
+      },
+    });
+    attached.streams.add(server.accept(stream, { exports }));
+  }
+
+  /** Resolves when nothing is lost any more, or nobody is waited for: hosts may go on. */
+  async opened(): Promise<void> {
+    if (this.isGathering) await this.set.until(() => !this.isGathering);
+  }
+
+  /**
+   * Resolves when all known controllers have noted a migration, durably, and are connected with its
+   * target. Rejects with `E_UNREACHABLE` when one is not in time.
+   */
+  async prepare(migrationId: MigrationId): Promise<void> {
+    if (this.set.file.seal) return;
+    const reached = 'get ready for the switch: perhaps it cannot reach the target';
+    await this.within(reached, ({ report }) => report?.prepared === migrationId);
+  }
+
+  /**
+   * Lets all known controllers hold their hosts. Rejects with `E_UNREACHABLE` when one does not
+   * follow in time; then nobody is held. A hold that no seal follows ends by itself.
+   */
+  async hold(migrationId: MigrationId): Promise<void> {
+    const { set } = this;
+    if (set.file.seal || known(set.file).length === 0) return;
+    this.holding = migrationId;
+    set.changed();
+    try {
+      await this.within('hold its hosts', ({ report }) => report?.held === migrationId);
+    } catch (error) {
+      this.unhold(migrationId);
+      throw error;
+    }
+    this.lease?.cancel();
+    this.lease = this.clock.after(HOLD_LEASE_MS, () => {
+      if (!set.file.seal) this.unhold(migrationId);
+    });
+  }
+
+  /** Lets hosts go on here. */
+  unhold(migrationId: MigrationId): void {
+    if (this.holding !== migrationId) return;
+    this.holding = undefined;
+    this.lease?.cancel();
+    this.set.changed();
+  }
+
+  /** Ends all watches; the streams are the server's. */
+  close(): void {
+    this.closed = true;
+    this.stopLooking();
+    for (const timer of [this.gathering, this.lease, this.news]) timer?.cancel();
+    for (const attached of this.linked()) {
+      attached.waiting?.({ ...this.wordFor(attached), phase: closedBy('the set is closing') });
+      attached.waiting = undefined;
+    }
+    this.sessions.clear();
+  }
+
+  private get migrationId(): MigrationId | undefined {
+    return this.set.file.migration?.id;
+  }
+
+  /** The controller, if it speaks with this set now. */
+  private attached(id: ControllerId): Attached | undefined {
+    const session = this.sessions.get(id);
+    return session?.isLinked ? session : undefined;
+  }
+
+  private linked(): Attached[] {
+    return [...this.sessions.values()].filter(({ isLinked }) => isLinked);
+  }
+
+  private speaker({ controllerId, generation }: SpeakerCall): Attached {
+    const attached = this.attached(controllerId);
+    if (attached?.generation === generation) return attached;
+    throw isOlder(controllerId.slice(0, 8));
+  }
+
+  private async register(entry: ControllerEntry): Promise<void> {
+    const isSame = (each: ControllerEntry): boolean =>
+      each.id === entry.id && each.name === entry.name && each.address === entry.address;
+    if (known(this.set.file).some(isSame)) return;
+    await this.set.identity.update((file) => {
+      const others = known(file).filter(({ id }) => id !== entry.id);
+      if (others.length >= CONTROLLERS_MAX) {
+        throw new RcopyError('E_STATE', `${file.name} has ${CONTROLLERS_MAX} path controllers`, {
+          hint: 'remove exports that are not needed: `rcopy path remove`',
+        });
+      }
+      return { ...file, ...withControllers([...others, entry]) };
+    });
+  }
+
+  private async forget(ids: readonly ControllerId[]): Promise<void> {
+    if (!known(this.set.file).some(({ id }) => ids.includes(id))) return;
+    await this.set.identity.update((file) => {
+      const { controllers, ...rest } = file;
+      return { ...rest, ...withControllers(controllers?.filter(({ id }) => !ids.includes(id))) };
+    });
+    this.set.changed();
+  }
+
+  /** Looks at everything again: after each change of the set, of a report, of who is there. */
+  private look(): void {
+    if (this.closed) return;
+    this.beginReign();
+    if (this.isGathering && this.isOpen) this.gather();
+    for (const attached of this.linked()) this.tell(attached, false);
+  }
+
+  private get isOpen(): boolean {
+    const { set } = this;
+    return set.applied.epoch === set.file.epoch && set.ownRun() !== undefined && !set.failure;
+  }
+
+  /** Whoever the set knows when a reign begins is waited for. */
+  private beginReign(): void {
+    const { file } = this.set;
+    if (file.role !== 'primary' || file.seal || this.reignEpoch === file.epoch) return;
+    this.reignEpoch = file.epoch;
+    const ids = known(file).map(({ id }) => id);
+    for (const attached of this.sessions.values()) {
+      attached.expected = ids.includes(attached.entry.id);
+      attached.replayed = 0;
+    }
+    this.gathering?.cancel();
+    this.gathering = undefined;
+    if (ids.length === 0) {
+      this.gatheredEpoch = file.epoch;
+      return;
+    }
+    this.gathering = this.clock.after(CONTROLLERS_GATHER_MS, () => this.giveUpMissing());
+  }
+
+  private get turn(): Turn {
+    const { reign } = this;
+    return turnOf(
+      known(this.set.file).map(({ id }) => {
+        const { report } = this.attached(id) ?? {};
+        if (report?.reign !== reign) return { id, lost: null, replayedTo: 0 };
+        return { id, lost: report.lost, replayedTo: report.replayedTo };
+      }),
+    );
+  }
+
+  private gather(): void {
+    if (this.turn.kind !== 'done' || this.finishing) return;
+    this.finishing = true;
+    const { epoch } = this.set.file;
+    // What was written again was flushed before, as far as its hosts know.
+    this.set.journal.sync().then(
+      () => {
+        this.finishing = false;
+        this.gatheredEpoch = epoch;
+        this.gathering?.cancel();
+        this.set.changed();
+      },
+      () => {
+        this.finishing = false; // the set has stopped
+      },
+    );
+  }
+
+  /** Those who did not come are not waited for any more; what they lost is lost. */
+  private giveUpMissing(): void {
+    const { turn } = this;
+    if (!this.isGathering || turn.kind === 'done') return;
+    const missing = known(this.set.file).filter(({ id }) => !this.attached(id));
+    const names = missing.map(({ name }) => name).join(', ');
+    this.gathering = this.clock.after(CONTROLLERS_GATHER_MS, () => this.giveUpMissing());
+    if (missing.length === 0) return;
+    this.set.notices.push(`path controllers did not come back, and are not waited for: ${names}`);
+    this.forget(missing.map(({ id }) => id as ControllerId)).catch(() => undefined);
+  }
+
+  /** Resolves when it holds of every known controller. */
+  private async within(what: string, holds: (attached: Attached) => boolean): Promise<void> {
+    const { set } = this;
+    const lagging = () =>
+      known(set.file).filter(({ id }) => {
+        const attached = this.attached(id);
+        return !attached || !holds(attached);
+      });
+    let late = false;
+    const timer = this.clock.after(CONTROLLERS_HOLD_MS, () => {
+      late = true;
+      set.changed();
+    });
+    try {
+      await set.until(() => late || lagging().length === 0);
+    } finally {
+      timer.cancel();
+    }
+    const [first] = lagging();
+    if (!first) return;
+    const seconds = CONTROLLERS_HOLD_MS / 1000;
+    throw new RcopyError(
+      'E_UNREACHABLE',
+      `path controller ${first.name} did not ${what} within ${seconds} s`,
+      { hint: 'see `rcopy path status`; one that is gone for good: `rcopy path remove`' },
+    );
+  }
+
+  private tell(attached: Attached, atOnce: boolean): void {
+    const { waiting, told } = attached;
+    if (!waiting) return;
+    const word = this.wordFor(attached);
+    if (told && isSame(told, word)) {
+      if (told.durableSequence === word.durableSequence) return;
+      // Only the durable number moved: that can wait for a little more of it.
+      if (!atOnce) return this.planNews();
+    }
+    attached.told = word;
+    attached.waiting = undefined;
+    waiting(word);
+  }
+
+  private planNews(): void {
+    this.news ??= this.clock.after(DURABLE_NEWS_MS, () => {
+      this.news = undefined;
+      for (const attached of this.linked()) this.tell(attached, true);
+    });
+  }
+
+  private get reign(): string {
+    const { role, epoch, seal } = this.set.file;
+    return role === 'primary' && !seal && this.isOpen ? `${this.bootId}/${epoch}` : '';
+  }
+
+  private wordFor(attached: Attached): PathWord {
+    const { set } = this;
+    const { file } = set;
+    const run = set.ownRun();
+    const { migration } = file;
+    const isSource = migration?.side === 'source' && isUnderWay(migration) && !file.seal;
+    const tookOver = migration?.side === 'target' && ['copying', 'done'].includes(migration.state);
+    const first = (run?.identity.first ?? 1) - 1;
+    return {
+      phase: this.phaseFor(attached),
+      groupId: file.groupId,
+      epoch: file.epoch,
+      reign: this.reign,
+      recovered: this.openedAt.epoch === file.epoch ? this.openedAt.sequence : first,
+      expected: attached.expected,
+      replayed: attached.replayed,
+      durableSequence: run ? Math.min(run.durable, run.next - 1) : 0,
+      upcoming: isSource ? { migrationId: migration.id, target: migration.target } : null,
+      accepted: tookOver ? migration.id : null,
+    };
+  }
+
+  private phaseFor({ entry }: Attached): PathPhase {
+    const { set } = this;
+    const { seal, role, name, migration } = set.file;
+    if (set.failure) return closedBy(set.failure.message);
+    if (set.isClosed) return closedBy(`${name} is closing`);
+    if (seal) {
+      const { epoch, nextSequence, successor } = seal;
+      return { kind: 'sealed', epoch, nextSequence, successor };
+    }
+    if (role !== 'primary') return closedBy(`${name} is a ${role}`);
+    if (!this.isOpen) return closedBy(`${name} is opening its epoch`);
+    if (this.isGathering) {
+      const { turn } = this;
+      const isTurn = turn.kind === 'turn' && turn.id === entry.id;
+      return isTurn ? { kind: 'replay', upTo: turn.upTo } : { kind: 'wait' };
+    }
+    if (this.holding !== undefined && this.holding === migration?.id) {
+      return { kind: 'hold', migrationId: this.holding };
+    }
+    return { kind: 'open' };
+  }
+}
+
+function known(file: SetFile): readonly ControllerEntry[] {
+  return file.controllers ?? [];
+}
+
+function closedBy(reason: string): PathPhase {
+  return { kind: 'closed', reason };
+}
+
+function isOlder(name: string): RcopyError {
+  return new RcopyError('E_STATE', `path controller ${name} speaks on a newer stream now`);
+}
+
+/** Whether nothing but the durable number moved. */
+function isSame(one: PathWord, other: PathWord): boolean {
+  const { durableSequence: _one, ...rest } = one;
+  const { durableSequence: _other, ...otherRest } = other;
+  return JSON.stringify(rest) === JSON.stringify(otherRest);
+}
