@@ -52,7 +52,7 @@ class Attached {
   readonly generation: number;
   /** Known to the set when the reign began, or was so when it came. */
   expected: boolean;
-  /** Lost writes that were taken again in this reign. */
+  /** Lost writes that were taken again in this reign, on streams of any generation. */
   replayed = 0;
   report: ReportCall | undefined;
   /** Ends its NBD streams at once. */
@@ -151,7 +151,9 @@ export class Controllers {
     before?.drop('a newer stream of the same controller has come');
     const expected = known(set.file).some((each) => each.id === id);
     const entry = { id, name, address };
-    this.sessions.set(id, new Attached(entry, generation, expected));
+    const session = new Attached(entry, generation, expected);
+    session.replayed = before?.replayed ?? 0;
+    this.sessions.set(id, session);
     if (set.file.role === 'primary' && !set.file.seal) {
       await ensureEpoch(set);
       await this.register(entry);

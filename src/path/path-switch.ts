@@ -63,8 +63,8 @@ class HostRequest {
 export class PathSwitch implements PathOwner {
   /** Called when a set refused or lost a request: its owner looks where the set went. */
   onSetAside: (() => void) | undefined;
-  /** How long hosts were held up last time, from `hold` or `lose` to `release`, in milliseconds. */
-  lastPauseMs = 0;
+  /** How long hosts were held up last, from `hold` or `lose` to `release`, in milliseconds. */
+  lastPauseMs: number | undefined;
   /** The longest that any request waited here, in milliseconds. */
   longestWaitMs = 0;
   private readonly clock: Clock;
@@ -208,6 +208,16 @@ export class PathSwitch implements PathOwner {
     this.current = 'away';
     for (const each of this.exports.values()) each.upstream = undefined;
     this.planTimeout();
+  }
+
+  /** Ends one export: whoever waits there, and whoever comes, gets `error`. */
+  remove(volume: string, error: RcopyError): void {
+    const gone = this.exports.get(volume);
+    this.exports.delete(volume);
+    gone?.end(error);
+    for (const waiting of [...this.requests]) {
+      if (waiting.target === gone && !waiting.isSent) this.finish(waiting, { ok: false, error });
+    }
   }
 
   /** Ends the way: whoever waits gets `error`. */

@@ -11,6 +11,7 @@ import type { VolumeEntry } from '../../src/format/set-file.ts';
 import { makeSetFolder } from '../../src/imageset/set-folder.ts';
 import { ensureEpoch } from '../../src/imageset/succession.ts';
 import { FrameChannel } from '../../src/link/channel.ts';
+import { NbdServer } from '../../src/nbd/server.ts';
 import { StorageNode } from '../../src/node/storage-node.ts';
 import type { NodeOptions } from '../../src/node/storage-node.ts';
 import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
@@ -53,6 +54,9 @@ export interface SitesOptions {
   /** Every set is had by a daemon, on links over a network, with these settings. */
   readonly daemons?: Partial<NodeOptions> | undefined;
 }
+
+/** Hosts come through path controllers only. */
+const NO_EXPORTS = { list: () => [], find: () => undefined };
 
 /** How daemons open their sets. */
 const AS_DAEMON = { beatMs: LINK_BEAT_MS, roomWaitMs: 60_000 } as const;
@@ -124,6 +128,7 @@ export class Sites {
         ...options,
       }),
     );
+    machine.node.serveHosts(new NbdServer({ clock: this.clock, exports: NO_EXPORTS }));
     if (this.daemons) machine.node.startServing();
     return machine.node;
   }
@@ -290,7 +295,24 @@ export class Sites {
   }
 
   /** A link as `from` dials it. */
-  async dial(from: string, address: string): Promise<ByteStream> {
+  dial(from: string, address: string): Promise<ByteStream> {
+    return this.connect(from, address, (node, stream) => node.acceptLink(stream));
+  }
+
+  /** An NBD stream of a path controller at `from`. */
+  dialHosts(
+    from: string,
+    address: string,
+    as: { controllerId: string; generation: number },
+  ): Promise<ByteStream> {
+    return this.connect(from, address, (node, stream) => node.acceptHosts(stream, as));
+  }
+
+  private async connect(
+    from: string,
+    address: string,
+    accept: (node: StorageNode, stream: ByteStream) => void,
+  ): Promise<ByteStream> {
     await this.beforeDial?.(address);
     const node = this.away.has(address) ? undefined : this.machines.get(address)?.node;
     if (!node) throw new RcopyError('E_UNREACHABLE', `nobody answers at ${address}`);
@@ -299,7 +321,7 @@ export class Sites {
     this.wrap?.(ends, address);
     this.machine(from).streams.push(ends[0]);
     this.machine(address).streams.push(ends[1]);
-    node.acceptLink(ends[1]);
+    accept(node, ends[1]);
     return ends[0];
   }
 }
