@@ -4,7 +4,7 @@
  * waits, in order, and is told after a stated time (R9).
  */
 import { counted } from '../base/words.ts';
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { OVERLAY_BYTES } from '../base/limits.ts';
 import type {
   Completion,
@@ -61,6 +61,9 @@ interface Answer {
   readonly sequence: number;
   readonly fua: boolean;
 }
+
+/** How soon absent blocks are asked for again whose holder was away. */
+const ABSENT_RETRY_MS = 100;
 
 const DONE: Completion = { ok: true };
 
@@ -230,9 +233,20 @@ export class HostPort {
       done(attempt(() => contents.readNow(volume, offset, length)));
       return;
     }
-    contents.read(volume, offset, length).then(
+    this.readAbsent({ volume, offset, length }, done, this.set.clock.monotonicMs());
+  }
+
+  /** What holds absent blocks may be away for a while: the host waits as it does for room. */
+  private readAbsent(range: HostRange, done: Done, sinceMs: number): void {
+    const { clock, contents, roomWaitMs } = this.set;
+    contents.read(range.volume, range.offset, range.length).then(
       (data) => done({ ok: true, data: [data] }),
-      (error: Error) => done({ ok: false, error }),
+      (error: Error) => {
+        const mayWait = clock.monotonicMs() - sinceMs < roomWaitMs;
+        const failure = this.set.refusal('read') ?? (isAway(error) && mayWait ? undefined : error);
+        if (failure) done({ ok: false, error: failure });
+        else clock.after(ABSENT_RETRY_MS, () => this.readAbsent(range, done, sinceMs));
+      },
     );
   }
 
@@ -389,6 +403,10 @@ export class HostPort {
     this.waitTimer = undefined;
     for (const { done } of this.waiting.splice(0)) done({ ok: false, error });
   }
+}
+
+function isAway(error: Error): boolean {
+  return isRcopyError(error, 'E_UNREACHABLE') || isRcopyError(error, 'E_TIMEOUT');
 }
 
 function bytesIn(parts: readonly Uint8Array[]): number {

@@ -177,9 +177,18 @@ export class GateHost {
     await this.running;
   }
 
-  reconnect(device: Device): void {
-    this.device = device;
+  /** Its controller is gone; what it had under way it does again when there is one. */
+  disconnected(): void {
+    this.connected = new Promise((resolve) => {
+      this.reconnect = (device) => {
+        this.device = device;
+        resolve();
+      };
+    });
   }
+
+  reconnect: (device: Device) => void = () => undefined;
+  private connected: Promise<void> = Promise.resolve();
 
   async step(): Promise<void> {
     const at = this.random.below(this.sectors);
@@ -207,7 +216,7 @@ export class GateHost {
 
   /** Throws when a range does not read as it was answered. */
   async check(offset = this.from * 512, length = this.sectors * 512): Promise<void> {
-    const found = await readDevice(this.device, offset, length);
+    const found = await this.again(() => readDevice(this.device, offset, length));
     const start = offset - this.from * 512;
     const wanted = this.expected.subarray(start, start + length);
     if (found.equals(wanted)) return;
@@ -225,9 +234,23 @@ export class GateHost {
     this.expected.fill(0, start, start + range.length);
   }
 
+  /** Until it is answered by a controller that lives. */
+  private async again<T>(request: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { connected } = this;
+      await connected;
+      try {
+        return await request();
+      } catch (error) {
+        await this.connected;
+        if (connected === this.connected) throw error;
+      }
+    }
+  }
+
   private async submit(request: Parameters<Device['submit']>[0]): Promise<boolean> {
     try {
-      await submitAndWait(this.device, request);
+      await this.again(() => submitAndWait(this.device, request));
       return true;
     } catch (error) {
       this.errors.push(error instanceof RcopyError ? error.code : String(error));
