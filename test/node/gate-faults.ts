@@ -130,6 +130,8 @@ export async function liveMigration(fault: LiveFault): Promise<LiveOutcome> {
   b.migrate({ ...MIGRATE, mode, copy }).then(settled, settled);
   await sites.clock.run(() => ended || steps.reached());
   if (blow && !ended) await world.strike(blow);
+  // What died is waited for no more; the migration goes on by itself.
+  if (blow !== 'crash B') await patience(sites, () => ended, 20_000);
   const state = await ending(sites, mode, copy);
   await sites.clock.pass(100);
   await checkAll(world, state === 'done' ? B : A);
