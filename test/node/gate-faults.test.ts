@@ -1,0 +1,16 @@
+/** A share of the faults under live migrations; `npm run live-faults` has them all. */
+import { expect, test } from '@jest/globals';
+import { WAYS } from '../support/sites.ts';
+import { BLOWS, liveMigration } from './gate-faults.ts';
+
+/** About so many steps of the clock go by until a migration is done. */
+const STEPS = 1900;
+
+const CASES = WAYS.flatMap((way, nth) =>
+  BLOWS.map((blow, index) => ({ ...way, blow, step: (nth * 331 + index * 547) % STEPS })),
+);
+
+test.each(CASES)('[R2] [R4] [R6] $mode, $copy: $blow at step $step', async (fault) => {
+  const { state } = await liveMigration({ seed: 3, ...fault });
+  expect(['done', 'aborted', 'none']).toContain(state);
+});
