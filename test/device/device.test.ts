@@ -1,7 +1,9 @@
-// The contract of devices, held by memory, by a volume of an image set, and by both over NBD.
+// The contract of devices, held by memory, by a volume of an image set, by both over NBD, and by a
+// path controller's export.
 import { NbdClient } from '../../src/nbd/client.ts';
 import type { Device } from '../../src/device/device.ts';
 import type { SimulatedClock } from '../sim/clock.ts';
+import { PathSwitch } from '../../src/path/path-switch.ts';
 import { SMALL_JOURNAL, newSet, newWorld } from '../support/image-sets.ts';
 import { MemoryDevice } from '../support/memory-device.ts';
 import { NbdWorld } from '../support/nbd-hand.ts';
@@ -77,4 +79,13 @@ describeDevices('a volume over NBD', async () => {
       await under.dispose();
     },
   };
+});
+
+describeDevices('an export of a path controller', async () => {
+  const { device, settle, dispose, clock } = await volume();
+  const hosts = new PathSwitch(clock, { holdMs: 60_000, retainedBytes: 100_000 });
+  const path = hosts.export('db', device.sizeBytes);
+  hosts.connect(new Map([['db', device]]));
+  hosts.release();
+  return { device: path.forHost(), settle, dispose };
 });
