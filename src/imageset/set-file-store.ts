@@ -4,6 +4,7 @@ import { RcopyError, fileError } from '../base/errors.ts';
 import { decodeSetFile, encodeSetFile } from '../format/set-file.ts';
 import type { SetFile } from '../format/set-file.ts';
 import type { FileSystem } from '../sys/files.ts';
+import { readSmallFile, replaceFile } from '../sys/replace-file.ts';
 
 export const SET_FILE_NAME = 'set.json';
 const SET_FILE_BYTES_MAX = 1024 * 1024;
@@ -22,14 +23,8 @@ export function readSetFile(files: FileSystem, folder: string): SetFile {
     });
   }
   try {
-    const handle = files.open(path, 'read', 'SET:OPEN');
-    try {
-      const bytes = Buffer.alloc(Math.min(handle.size('SET:SIZE'), SET_FILE_BYTES_MAX));
-      const got = handle.read(bytes, 0, 'SET:READ');
-      return decodeSetFile(path, bytes.subarray(0, got));
-    } finally {
-      handle.close();
-    }
+    const source = { part: 'SET', bytesMax: SET_FILE_BYTES_MAX };
+    return decodeSetFile(path, readSmallFile(files, path, source));
   } catch (error) {
     throw fileError('reading', path, error);
   }
@@ -41,19 +36,6 @@ export async function writeSetFile(
   folder: string,
   content: SetFile,
 ): Promise<void> {
-  const path = join(folder, SET_FILE_NAME);
-  const next = `${path}.next`;
-  try {
-    const handle = files.open(next, 'replace', 'SET:CREATE');
-    try {
-      handle.write([encodeSetFile(content)], 0, 'SET:WRITE');
-      await handle.sync('SET:SYNC');
-    } finally {
-      handle.close();
-    }
-    files.rename(next, path, 'SET:RENAME');
-    await files.syncFolder(folder, 'SET:SYNC-FOLDER');
-  } catch (error) {
-    throw fileError('writing', path, error);
-  }
+  const place = { folder, name: SET_FILE_NAME, part: 'SET' };
+  return replaceFile(files, place, encodeSetFile(content));
 }
