@@ -53,6 +53,8 @@ const migrate = z.strictObject({
   copy: z.enum(['post', 'pre']),
   maxRate: z.optional(positive),
   detach: z.boolean(),
+  controllers: z.optional(z.array(z.string().check(z.regex(/^[0-9a-f]{32}$/)))),
+  force: flag,
 });
 
 export const calls = {
