@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import type { OnProgress, Progress } from '../node/answers.ts';
 import type { Clock } from '../sys/clock.ts';
-import { ALIVE_INTERVAL_MS, ANSWER_LINES } from './calls.ts';
+import { ALIVE_INTERVAL_MS, ANSWER_LINES } from './wire.ts';
 import { errorBody } from './http-errors.ts';
 
 /** Nobody sees more progress than this, in milliseconds. */

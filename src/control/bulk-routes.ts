@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod/mini';
 import { RcopyError } from '../base/errors.ts';
 import type { SetService } from '../node/set-service.ts';
-import { API } from './calls.ts';
+import { API } from './wire.ts';
 import { errorBody, errorStatus } from './http-errors.ts';
 import { OCTETS, goneOf, octetsOf, parse } from './requests.ts';
 import type { SetRoute } from './requests.ts';

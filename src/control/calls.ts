@@ -4,37 +4,12 @@
  * drawn from it.
  */
 import * as z from 'zod/mini';
-import type { OnProgress } from '../node/answers.ts';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { SetService } from '../node/set-service.ts';
+import { callsTo, flag, migration, mode, nothing, positive, whole } from './call-table.ts';
 
-/** How a call that lasts is followed. */
-export interface Following {
-  readonly onProgress: OnProgress;
-  /** The one who asked has gone. */
-  readonly signal: AbortSignal;
-}
-
-type Handler<T> = (set: SetService, parameters: T, following: Following) => unknown;
-
-interface Call<T, Handle extends Handler<T>> {
-  readonly parameters: z.ZodMiniType<T>;
-  readonly handle: Handle;
-}
-
-function call<T, Handle extends Handler<T>>(
-  parameters: z.ZodMiniType<T>,
-  handle: Handle,
-): Call<T, Handle> {
-  return { parameters, handle };
-}
-
-const nothing = z.strictObject({});
-const whole = z.number().check(z.int(), z.minimum(0));
-const positive = z.number().check(z.minimum(0));
-const flag = z.optional(z.boolean());
+const call = callsTo<SetService>();
 const address = z.strictObject({ address: z.string().check(z.minLength(1)) });
-const mode = z.enum(['drain', 'handoff', 'bitmap']);
 
 /** A set that describes itself; nothing is built on it but refusals. */
 const facts = z.custom<PartyFacts>(
@@ -47,15 +22,7 @@ const until = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('mark'), name: z.string() }),
 ]);
 
-const migrate = z.strictObject({
-  from: z.string(),
-  mode,
-  copy: z.enum(['post', 'pre']),
-  maxRate: z.optional(positive),
-  detach: z.boolean(),
-  controllers: z.optional(z.array(z.string().check(z.regex(/^[0-9a-f]{32}$/)))),
-  force: flag,
-});
+const migrate = z.strictObject({ from: z.string(), ...migration });
 
 export const calls = {
   identity: call(nothing, (set) => set.identity()),
@@ -111,20 +78,5 @@ export function isCallName(name: string): name is CallName {
   return Object.hasOwn(calls, name);
 }
 
-/** One line of the answer to a call that lasts, as `application/x-ndjson`. */
-export const ANSWER_LINES = 'application/x-ndjson';
-
-/** The version of these calls: the first part of every path. */
-export const API = '/v1';
-
 /** The set that a daemon was started for, where others are named by their id. */
 export const OWN_SET = 'own';
-
-/** What a link asks its connection to become. */
-export const LINK_PROTOCOL = 'rcopy-link/1';
-
-/** A line that says only that the answer is still to come is sent this often, in milliseconds. */
-export const ALIVE_INTERVAL_MS = 5_000;
-
-/** After this long without a byte the other end counts as gone, in milliseconds. */
-export const SILENCE_MS = 30_000;

@@ -8,13 +8,15 @@ import { MIB } from '../base/limits.ts';
 import { streamOf } from '../sys/node-stream.ts';
 import { socketPath } from '../sys/socket-path.ts';
 import type { ByteStream } from '../sys/stream.ts';
-import { API, LINK_PROTOCOL, SILENCE_MS } from './calls.ts';
+import { API, LINK_PROTOCOL, NBD_PROTOCOL, SILENCE_MS } from './wire.ts';
 import { errorOf } from './http-errors.ts';
 
 /** Where a daemon answers. */
 export interface Endpoint {
   /** For people: the address as it was typed, or the folder of the set. */
   readonly name: string;
+  /** The command that starts it; `rcopy daemon` unless told. */
+  readonly startedWith?: string;
   readonly at: { readonly host: string; readonly port: number } | { readonly socketPath: string };
 }
 
@@ -108,9 +110,27 @@ export async function* linesOf(response: IncomingMessage, endpoint: Endpoint): A
 }
 
 /** Dials a link to a set: the connection is its own from then on. */
-export async function dialLink(endpoint: Endpoint, set: string): Promise<ByteStream> {
+export function dialLink(endpoint: Endpoint, set: string): Promise<ByteStream> {
   const question: Question = { method: 'GET', path: `/sets/${set}/link` };
-  const headers = { connection: 'Upgrade', upgrade: LINK_PROTOCOL };
+  return dialUpgrade(endpoint, question, LINK_PROTOCOL);
+}
+
+/** Dials an NBD stream to a set, as a path controller. Rejects with why the set refuses it. */
+export function dialHosts(
+  endpoint: Endpoint,
+  set: string,
+  { controllerId, generation }: { readonly controllerId: string; readonly generation: number },
+): Promise<ByteStream> {
+  const query = { controller: controllerId, generation };
+  return dialUpgrade(endpoint, { method: 'GET', path: `/sets/${set}/nbd`, query }, NBD_PROTOCOL);
+}
+
+async function dialUpgrade(
+  endpoint: Endpoint,
+  question: Question,
+  protocol: string,
+): Promise<ByteStream> {
+  const headers = { connection: 'Upgrade', upgrade: protocol };
   const request = requestTo(endpoint, question, headers);
   const upgraded = new Promise<ByteStream>((resolve) => {
     request.once('upgrade', (_, socket, head) => resolve(streamOf(socket, endpoint.name, head)));
@@ -166,6 +186,6 @@ function asUnreachable(endpoint: Endpoint, error: unknown): RcopyError {
   if (error instanceof RcopyError) return error;
   return new RcopyError('E_UNREACHABLE', `${endpoint.name}: ${messageOf(error)}`, {
     cause: error,
-    hint: `is its daemon running? start it with \`rcopy daemon\``,
+    hint: `is its daemon running? start it with \`${endpoint.startedWith ?? 'rcopy daemon'}\``,
   });
 }

@@ -59,3 +59,11 @@ export function errorOf(body: unknown, peer: string): RcopyError {
     });
   return new RcopyError(error.code, error.message, { hint: error.hint });
 }
+
+/** fastify's own refusals (too long, not JSON) have a status of their own. */
+export function asRefusal(error: unknown): RcopyError {
+  if (error instanceof RcopyError) return error;
+  const { statusCode = 500 } = error as { statusCode?: number };
+  const code = statusCode < 500 ? 'E_PROTOCOL' : 'E_INTERNAL';
+  return new RcopyError(code, messageOf(error), { cause: error });
+}

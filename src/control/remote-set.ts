@@ -34,12 +34,11 @@ import type {
   WriteRequest,
 } from '../node/requests.ts';
 import type { SetService } from '../node/set-service.ts';
-import type { AnswerLine } from './answer-lines.ts';
-import { ANSWER_LINES } from './calls.ts';
 import type { CallName, CallParameters } from './calls.ts';
-import { ask, jsonOf, linesOf } from './http-client.ts';
+import { ask, jsonOf } from './http-client.ts';
 import type { Endpoint } from './http-client.ts';
 import { errorOf } from './http-errors.ts';
+import { callDaemon } from './remote-call.ts';
 import { SparseReader, encodeEnd, encodePiece } from './sparse-stream.ts';
 
 export class RemoteSet implements SetService {
@@ -200,32 +199,18 @@ export class RemoteSet implements SetService {
     return (await jsonOf(response, this.endpoint)) as T;
   }
 
-  /** What comes back is of the same program, which checked it: only its shape is believed. */
-  private async call<T, Name extends CallName>(
+  private call<T, Name extends CallName>(
     name: Name,
     parameters: CallParameters<Name>,
     onProgress?: OnProgress,
   ): Promise<T> {
-    const response = await ask(this.endpoint, {
-      method: 'POST',
-      path: `/sets/${this.id}/${name}`,
-      headers: { accept: ANSWER_LINES },
-      body: { json: parameters },
-    });
-    for await (const value of linesOf(response, this.endpoint)) {
-      const line = value as AnswerLine;
-      if ('progress' in line) onProgress?.(line.progress);
-      else if ('error' in line) throw errorOf(line, this.endpoint.name);
-      else if ('answer' in line) return line.answer as T;
-    }
-    throw new RcopyError('E_UNREACHABLE', `${this.endpoint.name} ended without an answer`, {
-      hint: 'what was asked for may go on there: see `rcopy status`',
-    });
+    const question = { path: `/sets/${this.id}/${name}`, parameters };
+    return callDaemon(this.endpoint, question, { onProgress, lookAgain: 'rcopy status' });
   }
 }
 
-function plain({ from, mode, copy, maxRate, detach }: MigrateRequest) {
-  return { from, mode, copy, maxRate, detach };
+function plain({ onProgress: _onProgress, controllers, ...request }: MigrateRequest) {
+  return { ...request, controllers: controllers && [...controllers] };
 }
 
 async function* octets(

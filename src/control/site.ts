@@ -9,7 +9,7 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { journalSizesFor } from '../base/limits.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { openImageSet } from '../imageset/open-set.ts';
-import { HeldError, makeSetFolder, remakeSetFolder } from '../imageset/set-folder.ts';
+import { HeldError, makeSetFolder, remakeSetFolder, setPaths } from '../imageset/set-folder.ts';
 import type { LockHolder, LockWait } from '../imageset/set-folder.ts';
 import { readSetFile } from '../imageset/set-file-store.ts';
 import type {
@@ -22,7 +22,7 @@ import type {
   PrecheckAnswer,
   WaitAnswer,
 } from '../node/answers.ts';
-import type { Connector } from '../node/connector.ts';
+import type { PathConnector } from '../node/path-node.ts';
 import type { MigrateRequest, WaitRequest } from '../node/requests.ts';
 import type { SetService } from '../node/set-service.ts';
 import { StorageNode } from '../node/storage-node.ts';
@@ -36,6 +36,7 @@ import { checkMigration, createPair, makeLike, migrate } from './fresh-targets.t
 import { Guests } from './guests.ts';
 import type { Endpoint } from './http-client.ts';
 import { openRawImage, piecesOf, writeRawImage } from './image-files.ts';
+import type { HostsCaller } from './set-routes.ts';
 import { checkCreate, checkSame, createAnswer, existingSet } from './set-making.ts';
 import type { CreateRequest, FreshPair, FreshTarget } from './set-making.ts';
 
@@ -51,6 +52,8 @@ export interface SiteOptions {
    * milliseconds; undefined: until the end.
    */
   readonly lingerMs?: number;
+  /** No set is opened here: those in folders are asked at their daemons. */
+  readonly onlyServed?: boolean;
 }
 
 /** How a set is opened that is to serve hosts for long; else it is opened for one command. */
@@ -69,7 +72,7 @@ const WAIT_POLL_MS = 250;
 
 type Opened = StorageNode | Endpoint;
 
-export class Site implements Connector {
+export class Site implements PathConnector {
   readonly environment: Environment;
   readonly options: SiteOptions;
   private readonly opened = new Map<string, Promise<Opened>>();
@@ -253,9 +256,25 @@ export class Site implements Connector {
   async dial(address: string): Promise<ByteStream> {
     if (this.closing) throw new RcopyError('E_UNREACHABLE', `${address} is being closed`);
     const opened = isAddress(address) ? endpointOf(address) : await this.openPeer(address);
-    if (opened instanceof StorageNode) return this.join(opened, address);
+    if (opened instanceof StorageNode) {
+      return this.join(opened, address, (stream) => opened.acceptLink(this.wrapAccepted(stream)));
+    }
     const { dialLink } = await import('./http-client.ts');
     return dialLink(opened, this.remoteId(opened, address));
+  }
+
+  /**
+   * An NBD stream to a set that is open here, or that a daemon serves. A folder that nobody serves
+   * is out of reach: its daemon may be about to start again.
+   */
+  async dialHosts(address: string, as: HostsCaller): Promise<ByteStream> {
+    if (this.closing) throw new RcopyError('E_UNREACHABLE', `${address} is being closed`);
+    const opened = isAddress(address) ? endpointOf(address) : await this.servingPeer(address);
+    if (opened instanceof StorageNode) {
+      return this.join(opened, address, (stream) => opened.acceptHosts(stream, as));
+    }
+    const { dialHosts } = await import('./http-client.ts');
+    return dialHosts(opened, this.remoteId(opened, address), as);
   }
 
   /** Lets a test stand between the two ends of a link. */
@@ -326,7 +345,8 @@ export class Site implements Connector {
   }
 
   private openOrFind(folder: string, serving: Serving): Promise<Opened> {
-    const { control, beatMs } = this.options;
+    const { control, beatMs, onlyServed } = this.options;
+    if (onlyServed === true) return this.servedFolder(folder);
     return this.unlessServed(folder, (wait) =>
       StorageNode.open(this.environment, folder, {
         ...serving,
@@ -337,6 +357,19 @@ export class Site implements Connector {
         connector: this,
       }),
     );
+  }
+
+  /**
+   * Where the daemon of a folder answers. The lock is left alone: a controller asks again and
+   * again, and whoever tries the lock at such a moment would be refused. Rejects with `E_STATE`.
+   */
+  private async servedFolder(folder: string): Promise<Endpoint> {
+    const control = setPaths.control(folder);
+    const served = await this.servedBy(folder, { pid: process.pid, control });
+    if (served) return served;
+    throw new RcopyError('E_STATE', `no daemon serves the set in ${folder}`, {
+      hint: `start its daemon: \`rcopy daemon ${folder}\``,
+    });
   }
 
   /** Whether the holder of a set's lock is a daemon that answers for this very set. */
@@ -369,6 +402,7 @@ export class Site implements Connector {
     try {
       return await this.openFolder(address);
     } catch (error) {
+      if (this.options.onlyServed === true) throw asAway(error);
       // For a daemon a set that a command holds is one that is away for a while.
       const isAway = this.options.control !== undefined && isRcopyError(error, 'E_HELD');
       if (!isAway && !isRcopyError(error, 'E_NOT_FOUND')) throw error;
@@ -379,12 +413,28 @@ export class Site implements Connector {
     }
   }
 
-  private join(node: StorageNode, address: string): ByteStream {
+  /** A set that takes hosts: open here, or served. */
+  private async servingPeer(address: string): Promise<Opened> {
+    const folder = this.environment.files.resolve(address);
+    const known = await this.opened.get(folder)?.catch(() => undefined);
+    if (known instanceof StorageNode) return known;
+    try {
+      return await this.servedFolder(folder);
+    } catch (error) {
+      throw asAway(error);
+    }
+  }
+
+  private join(
+    node: StorageNode,
+    address: string,
+    accept: (stream: ByteStream) => void,
+  ): ByteStream {
     const { clock, random } = this.environment;
     const [mine, theirs] = memoryStreamPair(clock, random, { names: ['here', address] });
     const { folder } = node.set;
     const accepted = this.hosts.has(folder) ? theirs : this.guests.watch(theirs, folder);
-    node.acceptLink(this.wrapAccepted(accepted));
+    accept(accepted);
     return mine;
   }
 
@@ -400,6 +450,13 @@ export class Site implements Connector {
 
 function oneCommand(folder: string): Serving {
   return { address: folder, eager: true, roomWaitMs: 0 };
+}
+
+/** A daemon that is not there may be about to start; what else is wrong stays as it is. */
+function asAway(error: unknown): unknown {
+  if (!isRcopyError(error, 'E_STATE')) return error;
+  const { message, hint } = error;
+  return new RcopyError('E_UNREACHABLE', message, { hint, cause: error });
 }
 
 function endpointOf(address: string): Endpoint {

@@ -15,7 +15,8 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { LINK_BEAT_MS } from '../base/limits.ts';
 import { formatAddress, parseAddress } from '../control/addresses.ts';
 import { ControlServer } from '../control/server.ts';
-import type { SetHouse } from '../control/server.ts';
+import { setRoutes } from '../control/set-routes.ts';
+import type { HostsCaller, SetHouse } from '../control/set-routes.ts';
 import { Site } from '../control/site.ts';
 import { setPaths } from '../imageset/set-folder.ts';
 import type { SetService } from '../node/set-service.ts';
@@ -86,7 +87,7 @@ export class StorageDaemon implements SetHouse {
       control: setPaths.control(this.folder),
       lingerMs: GUEST_LINGER_MS,
     });
-    this.control = new ControlServer(this, environment.clock);
+    this.control = new ControlServer(setRoutes(this), environment.clock);
     this.nbd = new NbdServer({
       clock: environment.clock,
       exports: exportsOf(() => this.node),
@@ -156,6 +157,21 @@ export class StorageDaemon implements SetHouse {
 
   async acceptLink(set: string, stream: ByteStream, gone: AbortSignal): Promise<void> {
     ((await this.find(set, gone)) as StorageNode).acceptLink(stream);
+  }
+
+  async acceptHosts(
+    set: string,
+    stream: ByteStream,
+    as: HostsCaller,
+    gone: AbortSignal,
+  ): Promise<void> {
+    const node = await this.find(set, gone);
+    if (node !== this.node) {
+      throw new RcopyError('E_STATE', `set ${set} is open here, but not served to hosts`, {
+        hint: 'start its daemon: `rcopy daemon DIR`',
+      });
+    }
+    this.node.acceptHosts(stream, as);
   }
 
   async remake(set: string): Promise<void> {

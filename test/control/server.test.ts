@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
 import { JOURNAL_BYTES_MIN, MIB } from '../../src/base/limits.ts';
-import { dialLink } from '../../src/control/http-client.ts';
+import { dialHosts, dialLink } from '../../src/control/http-client.ts';
 import { RemoteSet } from '../../src/control/remote-set.ts';
 import { ControlServer } from '../../src/control/server.ts';
+import { setRoutes } from '../../src/control/set-routes.ts';
+import type { HostsCaller } from '../../src/control/set-routes.ts';
 import { Site } from '../../src/control/site.ts';
 import type { ImagePiece } from '../../src/node/requests.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
+import type { ByteStream } from '../../src/sys/stream.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 
 const VOLUME_BYTES = 4 * MIB;
@@ -23,6 +26,8 @@ let node: StorageNode;
 let server: ControlServer;
 let port = 0;
 let remote: RemoteSet;
+/** What the set does with NBD streams of controllers. */
+let acceptHosts: (stream: ByteStream, as: HostsCaller) => void;
 
 beforeEach(async () => {
   scratch = mkdtempSync(join(tmpdir(), 'rcopy-control-'));
@@ -32,14 +37,15 @@ beforeEach(async () => {
   await site.create({ folder, volumes, journalBytes: JOURNAL_BYTES_MIN, ifMissing: false });
   node = await site.openHere(folder);
   server = new ControlServer(
-    {
+    setRoutes({
       find: async (set) => {
         if (set === 'own' || set === node.set.file.setId) return node;
         throw new RcopyError('E_NOT_FOUND', `no set ${set}`);
       },
       acceptLink: async (_, stream) => node.acceptLink(stream),
+      acceptHosts: async (_, stream, as) => acceptHosts(stream, as),
       remake: async () => undefined,
-    },
+    }),
     nodeEnvironment.clock,
   );
   port = await server.listen({ host: '127.0.0.1', port: 0 });
@@ -174,7 +180,7 @@ describe('a page of somebody else, in a browser of somebody who may', () => {
 test('a peer that resets while the set is still being opened ends nothing but itself', async () => {
   let opened = (): void => undefined;
   const slow = new ControlServer(
-    {
+    setRoutes({
       find: () =>
         new Promise((resolve) => {
           opened = () => resolve(node);
@@ -182,8 +188,9 @@ test('a peer that resets while the set is still being opened ends nothing but it
       acceptLink: async () => {
         throw new Error('a dead connection became a link');
       },
+      acceptHosts: async () => undefined,
       remake: async () => undefined,
-    },
+    }),
     nodeEnvironment.clock,
   );
   const at = await slow.listen({ host: '127.0.0.1', port: 0 });
@@ -197,6 +204,90 @@ test('a peer that resets while the set is still being opened ends nothing but it
   opened();
   await slow.close();
   expect((await remote.status()).set.name).toBe('tokyo');
+});
+
+describe('an NBD stream of a path controller', () => {
+  const CONTROLLER = 'c'.repeat(32);
+  const dial = (set = 'own', as = { controllerId: CONTROLLER, generation: 3 }) =>
+    dialHosts({ name: 'tokyo', at: { host: '127.0.0.1', port } }, set, as);
+
+  /** What comes out of `stream`, until it ends. */
+  function heard(stream: ByteStream): Promise<string> {
+    return new Promise((resolve) => {
+      const parts: Uint8Array[] = [];
+      stream.listen({
+        data: (chunk) => parts.push(chunk),
+        drained: () => undefined,
+        closed: () => resolve(Buffer.concat(parts).toString()),
+      });
+    });
+  }
+
+  test('goes to the set with who dials it, and carries bytes both ways', async () => {
+    const callers: HostsCaller[] = [];
+    acceptHosts = (stream, as) => {
+      callers.push(as);
+      // An NBD server speaks first, before anybody knows that the stream was taken.
+      stream.write([Buffer.from('NBDMAGIC')]);
+      stream.listen({
+        data: (chunk) => {
+          stream.write([Buffer.from('you said '), chunk]);
+          stream.end();
+        },
+        drained: () => undefined,
+        closed: () => undefined,
+      });
+    };
+    const stream = await dial();
+    const says = heard(stream);
+    stream.write([Buffer.from('hello')]);
+    expect(await says).toBe('NBDMAGICyou said hello');
+    expect(callers).toEqual([{ controllerId: CONTROLLER, generation: 3 }]);
+  });
+
+  test('one that is taken in silence is open as well', async () => {
+    const taken = new Promise<ByteStream>((resolve) => {
+      acceptHosts = resolve;
+    });
+    const stream = await dial(node.set.file.setId);
+    const says = heard(stream);
+    const theirs = await taken;
+    theirs.write([Buffer.from('late')]);
+    theirs.end();
+    stream.end();
+    expect(await says).toBe('late');
+  });
+
+  test('a refusal of the set is what the dialler gets, word for word', async () => {
+    acceptHosts = () => {
+      throw new RcopyError('E_SEALED', 'tokyo is sealed', { hint: 'use osaka instead' });
+    };
+    await expect(dial()).rejects.toMatchObject({
+      code: 'E_SEALED',
+      message: 'tokyo is sealed',
+      hint: 'use osaka instead',
+    });
+    await expect(dial('0'.repeat(32))).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
+  });
+
+  test('what fails behind the first byte cuts the stream', async () => {
+    acceptHosts = (stream) => {
+      stream.write([Buffer.from('NBD')]);
+      throw new RcopyError('E_STATE', 'no more');
+    };
+    expect('NBD').toContain(await heard(await dial()));
+  });
+
+  test.each([
+    [{ controllerId: 'mine', generation: 1 }, 'controller'],
+    [{ controllerId: CONTROLLER, generation: -1 }, 'generation'],
+    [{ controllerId: CONTROLLER, generation: 1.5 }, 'generation'],
+    [{ controllerId: CONTROLLER, generation: 2 ** 53 }, 'generation'],
+  ])('%j is nobody', async (as, name) => {
+    acceptHosts = () => undefined;
+    const message = expect.stringContaining(name);
+    await expect(dial('own', as)).rejects.toMatchObject({ code: 'E_PROTOCOL', message });
+  });
 });
 
 describe('what is cut in the middle', () => {

@@ -90,7 +90,7 @@ describe('one process has the folder', () => {
     expect((await open(world)).file.starts).toBe(2);
   });
 
-  test('[R8] a damaged paths.json is damage, never a new controller, and the lock is free', async () => {
+  test('[R8] a damaged paths.json is damage, no new controller; the lock is free', async () => {
     const world = newWorld();
     await (await open(world)).close();
     const handle = world.disk.open('/gate/paths.json', 'write', 'TEST:OPEN');
@@ -174,7 +174,7 @@ test('[R2] [R6] a crash at any file operation loses nothing that was saved', asy
       const { file } = await open(worldOn(survivor, 2));
       // A lower number would let streams of an earlier start pass for newer ones.
       expect(file.starts).toBeGreaterThan(life.starts);
-      if (life.id !== undefined) expect(file.controllerId).toBe(life.id);
+      expect(file.controllerId).toBe(life.id ?? file.controllerId);
       const found = namesIn(file);
       expect(['a', 'b', 'c'].slice(0, found.length)).toEqual(found);
       expect(found.length).toBeGreaterThanOrEqual(life.promised.length);
