@@ -1,11 +1,10 @@
 /** The command `rcopy daemon`: one image set, served until it is asked to stop. */
-import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
-import { LOG_FORMATS, LOG_LEVELS } from '../src/daemon/words.ts';
 import type { ReplicateAnswer } from '../src/node/answers.ts';
 import { SetCommand } from '../src/cli/command.ts';
-import type { ServedAnswer } from '../src/cli/daemon.ts';
-import { notEmpty, pathFlag } from '../src/cli/flags.ts';
+import type { ServedAnswer } from '../src/cli/run-daemon.ts';
+import { daemonFlags } from '../src/cli/daemon-flags.ts';
+import { setArg } from '../src/cli/flags.ts';
 import { replicateView } from '../src/cli/views.ts';
 
 export default class Daemon extends SetCommand {
@@ -39,12 +38,7 @@ export default class Daemon extends SetCommand {
   ];
 
   static override args = {
-    dir: Args.string({
-      description: 'folder of the image set',
-      required: true,
-      ignoreStdin: true,
-      parse: async (text) => notEmpty(text),
-    }),
+    dir: setArg({ description: 'folder of the image set' }),
   };
 
   static override flags = {
@@ -52,24 +46,13 @@ export default class Daemon extends SetCommand {
       description: 'where commands and other sets reach it; port 0 takes a free one',
       helpValue: 'HOST:PORT',
     }),
-    advertise: Flags.string({
-      description: 'the address that other sets are told, where it is not the one of --listen',
-      helpValue: 'rcopy://HOST:PORT',
-    }),
     nbd: Flags.string({
       description: 'where hosts reach its volumes',
       helpValue: 'HOST:PORT|unix:PATH',
     }),
-    insecure: Flags.boolean({
-      description: 'listen on more than loopback addresses, although there is no TLS',
-    }),
     once: Flags.boolean({
       description: 'return when the secondary has everything that is numbered now',
     }),
-    'until-stdin-ends': Flags.boolean({
-      description: 'stop in order when standard input ends, as it does when who started this dies',
-    }),
-    config: pathFlag({ description: 'settings in TOML', helpValue: 'FILE' }),
     'max-rate': Flags.string({
       description: 'bytes a second to the secondary; as fast as it goes by default',
       helpValue: 'RATE',
@@ -82,10 +65,7 @@ export default class Daemon extends SetCommand {
       description: 'how long hosts wait when the journal is full, before they get an error',
       helpValue: 'TIME',
     }),
-    'log-level': Flags.option({ options: LOG_LEVELS })({ description: 'least level to log' }),
-    'log-format': Flags.option({ options: LOG_FORMATS })({
-      description: 'text on a terminal and json elsewhere, unless told',
-    }),
+    ...daemonFlags,
   };
 
   async run(): Promise<ServedAnswer | ReplicateAnswer> {

@@ -1,10 +1,9 @@
 /** The command `rcopy migrate`: the primary moves to new storage while its pair goes on. */
-import * as Flags from '@oclif/core/flags';
-import type { Site } from '../../src/control/site.ts';
 import type { MigrateAnswer, PrecheckAnswer } from '../../src/node/answers.ts';
+import type { MigrateRequest } from '../../src/node/requests.ts';
 import { SetCommand } from '../../src/cli/command.ts';
-import { FailedCheck } from '../../src/cli/failure.ts';
-import { rateFlag, setArg } from '../../src/cli/flags.ts';
+import { setArg } from '../../src/cli/flags.ts';
+import { idsOf, migrateFlags, migrateHow, passed } from '../../src/cli/migrating.ts';
 import { migrateView, prechecksView } from '../../src/cli/migrate-view.ts';
 
 export default class Migrate extends SetCommand {
@@ -33,6 +32,10 @@ export default class Migrate extends SetCommand {
       command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --mode handoff --copy pre',
     },
     {
+      description: 'Hosts that come through a path controller follow',
+      command: '<%= config.bin %> migrate ./tokyo ./kyoto --controller ./gate',
+    },
+    {
       description: 'The pair is split, suspended or far behind',
       command: '<%= config.bin %> migrate ./tokyo ./kyoto --create --mode bitmap',
     },
@@ -43,71 +46,33 @@ export default class Migrate extends SetCommand {
     to: setArg({ description: 'set that becomes the primary' }),
   };
 
-  static override flags = {
-    mode: Flags.option({ options: ['drain', 'handoff', 'bitmap'] as const })({
-      summary: 'how the secondary gets what FROM has not sent yet',
-      description:
-        'drain: FROM sends it itself, while TO already sends what comes after it.\n' +
-        'handoff: FROM passes its unsent records to TO, which sends them all.\n' +
-        'bitmap: FROM gives a map of the blocks; TO copies these to the secondary, which is not ' +
-        'usable until it has them. The only one for a pair that is not `paired`.',
-      default: 'drain',
-    }),
-    copy: Flags.option({ options: ['post', 'pre'] as const })({
-      summary: 'when the contents come to TO',
-      description:
-        'post: after the switch, behind the hosts; what they read comes first.\n' +
-        'pre: before it, while FROM serves them; what changes meanwhile comes after.',
-      default: 'post',
-    }),
-    create: Flags.boolean({ description: 'make TO when there is none' }),
-    overwrite: Flags.boolean({
-      description: 'give up what TO holds, and give it a fresh identity',
-    }),
-    'max-rate': rateFlag({ description: 'bytes a second that are copied' }),
-    'dry-run': Flags.boolean({
-      description: 'only check whether it could start (exit 5 when not)',
-    }),
-    detach: Flags.boolean({
-      default: false,
-      description: 'return when TO serves hosts; `migrate resume` does the rest',
-    }),
-  };
+  static override flags = migrateFlags;
 
   protected override readonly stoppedHint = 'the same command goes on from here';
 
   async run(): Promise<MigrateAnswer | PrecheckAnswer> {
     const { args, flags } = await this.parse(Migrate);
     const { from, to } = args;
-    const { mode, copy, create, overwrite, detach } = flags;
-    const request = {
-      from: this.addressOf(from),
-      mode,
-      copy,
-      maxRate: flags['max-rate'],
-      detach,
+    const { create, overwrite } = flags;
+    const lockWaitMs = flags['lock-wait'];
+    const how = { ...migrateHow(flags), from: this.addressOf(from) };
+    const requestOf = async (): Promise<MigrateRequest> => {
+      return { ...how, controllers: await idsOf(flags.controller, lockWaitMs) };
     };
     if (flags['dry-run']) {
-      return this.check(flags['lock-wait'], (site) =>
-        site.checkMigration(to, request, { create, overwrite }),
+      const checks = await this.withSite(lockWaitMs, async (site) =>
+        site.checkMigration(to, await requestOf(), { create, overwrite }),
       );
+      this.print(prechecksView(checks, await this.paint()));
+      return passed(checks);
     }
-    const answer = await this.withSite(flags['lock-wait'], (site) =>
+    const answer = await this.withSite(lockWaitMs, (site) =>
       this.withProgress('preparing', async (onProgress) => {
-        return site.migrate(to, { ...request, onProgress }, { create, overwrite });
+        const request = { ...(await requestOf()), onProgress };
+        return site.migrate(to, request, { create, overwrite });
       }),
     );
     this.print(migrateView(answer, to, await this.paint()));
     return answer;
-  }
-
-  private async check(
-    lockWaitMs: number,
-    check: (site: Site) => Promise<PrecheckAnswer>,
-  ): Promise<PrecheckAnswer> {
-    const answer = await this.withSite(lockWaitMs, check);
-    this.print(prechecksView(answer, await this.paint()));
-    if (answer.ready) return answer;
-    throw new FailedCheck('E_STATE', 'the migration cannot start now', answer);
   }
 }

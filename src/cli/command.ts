@@ -64,6 +64,13 @@ export abstract class RcopyCommand extends Command {
     }
   }
 
+  /**
+   * A set as another one should keep it: whoever follows it later may stand in another folder.
+   */
+  protected addressOf(set: string): string {
+    return /^[a-z]+:\/\//.test(set) ? set : resolve(set);
+  }
+
   override logJson(json: unknown): void {
     process.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
   }
@@ -138,13 +145,6 @@ export abstract class SetCommand extends RcopyCommand {
     );
     const pair = made.pair && { ...made.pair, state: replicated.state };
     return { ...made, pair, replicated };
-  }
-
-  /**
-   * A set as another one should keep it: whoever follows it later may stand in another folder.
-   */
-  protected addressOf(set: string): string {
-    return /^[a-z]+:\/\//.test(set) ? set : resolve(set);
   }
 
   /**

@@ -10,7 +10,10 @@ const HOSTS_MAX = 8;
 /** A limit is shown from this share on; all of them are in `--json`. */
 const NEAR_SHARE = 0.5;
 
-export function daemonRows({ daemon, hosts, limits }: StatusAnswer, nowMs: number): Labelled[] {
+/** What sets and path controllers say alike of their daemon. */
+export type ServedFacts = Pick<StatusAnswer, 'daemon' | 'hosts' | 'limits'>;
+
+export function daemonRows({ daemon, hosts, limits }: ServedFacts, nowMs: number): Labelled[] {
   if (daemon === null) return [];
   const { pid, startedAt, longestStallMs, residentBytes } = daemon;
   const facts = [

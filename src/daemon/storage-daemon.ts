@@ -13,7 +13,6 @@
 import { deferred } from '../base/deferred.ts';
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { LINK_BEAT_MS } from '../base/limits.ts';
-import { formatAddress, parseAddress } from '../control/addresses.ts';
 import { ControlServer } from '../control/server.ts';
 import { setRoutes } from '../control/set-routes.ts';
 import type { HostsCaller, SetHouse } from '../control/set-routes.ts';
@@ -27,6 +26,7 @@ import { formatAddress as formatNetworkAddress } from '../sys/network.ts';
 import type { Listening, Network } from '../sys/network.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import { exportsOf } from './exports.ts';
+import { listenForCommands } from './listening.ts';
 import { logNbdEvent } from './nbd-events.ts';
 import { ProcessWatch } from './process-watch.ts';
 import type { Log } from './log.ts';
@@ -193,15 +193,7 @@ export class StorageDaemon implements SetHouse {
 
   private async begin(): Promise<void> {
     const { environment, settings, log, network } = this.parts;
-    const { listen } = settings;
-    if (listen) {
-      const { advertise } = settings;
-      const port = await this.control.listen(
-        listen,
-        advertise ? parseAddress(advertise) : undefined,
-      );
-      this.address = settings.advertise ?? formatAddress({ host: listen.host, port });
-    }
+    this.address = await listenForCommands(this.control, settings);
     try {
       await this.openSet();
     } catch (error) {

@@ -6,16 +6,23 @@ import type { StorageNode } from '../node/storage-node.ts';
 
 export function limitsOf(node: StorageNode, nbd: NbdServer): LimitStatus[] {
   const { contents, journal } = node.set;
-  const { memory, connections, handshakes } = nbd.usage();
   const { waiting, asking, calls } = node.linkUsage();
   return [
     { name: 'journalBytes', used: journal.bytes, limit: journal.capacityBytes },
     { name: 'overlayBytes', used: contents.overlay.heldBytes, limit: OVERLAY_BYTES },
-    { name: 'nbdMemoryBytes', used: memory.usedBytes, limit: memory.limitBytes },
-    { name: 'nbdConnections', used: connections.count, limit: connections.limit },
-    { name: 'nbdHandshakes', used: handshakes.count, limit: handshakes.limit },
+    ...nbdLimitsOf(nbd),
     { name: 'linkHandshakes', used: waiting.count, limit: waiting.max },
     { name: 'linksAsking', used: asking.count, limit: asking.max },
     { name: 'linkCalls', used: calls.count, limit: calls.max },
+  ];
+}
+
+/** Those of an NBD server alone. */
+export function nbdLimitsOf(nbd: NbdServer): LimitStatus[] {
+  const { memory, connections, handshakes } = nbd.usage();
+  return [
+    { name: 'nbdMemoryBytes', used: memory.usedBytes, limit: memory.limitBytes },
+    { name: 'nbdConnections', used: connections.count, limit: connections.limit },
+    { name: 'nbdHandshakes', used: handshakes.count, limit: handshakes.limit },
   ];
 }
