@@ -35,6 +35,7 @@ export default class PathAdd extends PathCommand {
   static override flags = {
     volume: volumeFlag,
     replace: Flags.boolean({
+      default: false,
       summary: 'lead an export that exists to SET',
       description:
         'Hosts that are connected stay. What the set before had not made durable is lost: the ' +

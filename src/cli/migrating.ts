@@ -21,8 +21,9 @@ export const migrateFlags = {
       'pre: before it, while FROM serves them; what changes meanwhile comes after.',
     default: 'post',
   }),
-  create: Flags.boolean({ description: 'make TO when there is none' }),
+  create: Flags.boolean({ default: false, description: 'make TO when there is none' }),
   overwrite: Flags.boolean({
+    default: false,
     description: 'give up what TO holds, and give it a fresh identity',
   }),
   'max-rate': rateFlag({ description: 'bytes a second that are copied' }),
@@ -40,6 +41,7 @@ export const migrateFlags = {
     multipleNonGreedy: true,
   }),
   force: Flags.boolean({
+    default: false,
     description: 'although hosts are connected that will not follow: they are cut off',
   }),
 };

@@ -70,7 +70,7 @@ export function pathStatusView(status: PathStatusAnswer, paint: Paint, nowMs: nu
     ...sets.flatMap((set) => setRows(set)),
     ...exports.map((entry, index): Labelled => [index === 0 ? 'exports' : '', exportText(entry)]),
     ...(nbd === null ? [] : [['hosts at', nbd] as const]),
-    ...(address === null ? [] : [['control', address] as const]),
+    ...(address === null || address === controller.path ? [] : [['control', address] as const]),
     ['folder', controller.path],
     ...daemonRows(status, nowMs),
   ];
@@ -103,13 +103,13 @@ function setRows(status: PathSetStatus): Labelled[] {
 }
 
 function waitText({ waitingRequests, lastPauseMs, longestWaitMs }: PathSetStatus): string {
-  const waiting = waitingRequests === 1 ? '1 request waits' : `${counts(waitingRequests)} wait`;
+  const waiting = waitingRequests === 0 ? 'nothing waits' : waitingText(waitingRequests);
   const pause = lastPauseMs === null ? 'never paused' : `last pause ${formatDuration(lastPauseMs)}`;
   return `${waiting}, ${pause}, longest wait ${formatDuration(longestWaitMs)}`;
 }
 
-function counts(requests: number): string {
-  return `${formatCount(requests)} requests`;
+function waitingText(requests: number): string {
+  return requests === 1 ? '1 request waits' : `${formatCount(requests)} requests wait`;
 }
 
 function retainedText({ retainedWrites, retainedBytes }: PathSetStatus): string {
