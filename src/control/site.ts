@@ -22,7 +22,7 @@ import type {
   PrecheckAnswer,
   WaitAnswer,
 } from '../node/answers.ts';
-import type { PathConnector } from '../node/path-node.ts';
+import type { PathConnector } from '../node/path-connector.ts';
 import type { MigrateRequest, WaitRequest } from '../node/requests.ts';
 import type { SetService } from '../node/set-service.ts';
 import { StorageNode } from '../node/storage-node.ts';

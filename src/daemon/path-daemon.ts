@@ -18,9 +18,7 @@ import { Site } from '../control/site.ts';
 import { NbdServer } from '../nbd/server.ts';
 import { PathNode } from '../node/path-node.ts';
 import type { PathEvent } from '../node/path-node.ts';
-import type { PathService } from '../node/path-service.ts';
 import { PathFolder, pathControlSocket } from '../node/path-store.ts';
-import type { Served } from '../node/status.ts';
 import type { Environment } from '../sys/environment.ts';
 import { formatAddress as formatNetworkAddress } from '../sys/network.ts';
 import type { Listening, Network } from '../sys/network.ts';
@@ -53,12 +51,6 @@ export interface PathReadyAnswer {
   readonly exports: readonly string[];
 }
 
-/** What of a controller's status only its daemon knows. */
-export interface PathServed extends Served {
-  /** Where hosts reach it; null before that. */
-  nbd(): string | null;
-}
-
 export class PathDaemon {
   private readonly parts: PathDaemonParts;
   private readonly folder: string;
@@ -67,7 +59,7 @@ export class PathDaemon {
   private readonly process: ProcessWatch;
   private readonly opened = deferred<PathControl>();
   private store: PathFolder | undefined;
-  private node: (PathNode & PathService) | undefined;
+  private node: PathNode | undefined;
   private nbd: NbdServer | undefined;
   private nbdListening: Listening | undefined;
   private address: string | undefined;
@@ -143,13 +135,12 @@ export class PathDaemon {
       onEvent: (event) => logNbdEvent(log, event),
     });
     this.nbd = nbd;
-    const served: PathServed = {
+    node.served = {
       process: () => this.process.status(),
       hosts: () => nbd.connections(),
       limits: () => nbdLimitsOf(nbd),
       nbd: () => this.nbdAddress(),
     };
-    node.served = served;
     // The lock is this process' now: a socket that lies there belongs to nobody.
     await this.control.listenOnSocket(control, environment.files);
     this.nbdListening = await network.listen(settings.nbd, (stream) => void nbd.accept(stream));
@@ -158,7 +149,7 @@ export class PathDaemon {
     this.wasReady = true;
   }
 
-  private async openNode(store: PathFolder): Promise<PathNode & PathService> {
+  private async openNode(store: PathFolder): Promise<PathNode> {
     const { environment, settings, log } = this.parts;
     const migrations = new PathMigrations(this.site, store.file.controllerId);
     const node = await PathNode.open({
@@ -202,7 +193,6 @@ export class PathDaemon {
   }
 }
 
-function logPathEvent(log: Log, { level, message, facts, error }: PathEvent): void {
-  const why = error ? { code: error.code, reason: error.message, hint: error.hint } : {};
-  log[level]({ ...facts, ...why }, message);
+function logPathEvent(log: Log, { level, message, facts }: PathEvent): void {
+  log[level](facts, message);
 }

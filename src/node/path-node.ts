@@ -64,7 +64,8 @@ export interface PathEvent {
 
 /** What only who runs the controller can tell. */
 export interface ServedPath {
-  readonly nbd: string | null;
+  /** Where hosts reach it; null before that. */
+  nbd(): string | null;
   process(): DaemonStatus;
   hosts(): readonly HostStatus[];
   limits(): readonly LimitStatus[];
@@ -147,7 +148,7 @@ export class PathNode implements PathService {
         ...(await this.identity()),
         path: store.folder,
         address,
-        nbd: served?.nbd ?? null,
+        nbd: served?.nbd() ?? null,
       },
       exports: this.entries(),
       sets,

@@ -91,10 +91,6 @@ export interface MigrateRequest {
   readonly force?: boolean | undefined;
   /** Return when the target serves hosts; the rest is for `migrate resume`. */
   readonly detach: boolean;
-  /** Ids of path controllers that have to take part. */
-  readonly controllers?: readonly string[] | undefined;
-  /** Although hosts are connected that will not follow: they are cut off at the switch. */
-  readonly force?: boolean | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
 
