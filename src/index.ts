@@ -4,6 +4,11 @@
  */
 export { RcopyError, isRcopyError } from './base/errors.ts';
 export type { ErrorCode } from './base/errors.ts';
+export { openPath } from './daemon/open-path.ts';
+export type { HostPath, OpenPathOptions } from './daemon/open-path.ts';
+export { readDevice, submitAndWait } from './device/device.ts';
+export type { Completion, Device, DeviceRequest, Done } from './device/device.ts';
+export type * from './node/path-service.ts';
 export { Site } from './control/site.ts';
 export type { SiteOptions } from './control/site.ts';
 export type { CreateRequest, FreshTarget } from './control/set-making.ts';

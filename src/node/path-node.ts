@@ -165,9 +165,7 @@ export class PathNode implements PathService {
   async migrate(request: PathMigrateRequest): Promise<MigrateAnswer> {
     const way = this.wayOf(request.export);
     if (!way) throw noExport(request.export, this.entries());
-    const { id } = await this.identity();
-    const controllers = [...new Set([...(request.controllers ?? []), id])];
-    return this.options.migrate(way.file.set.address, { ...request, controllers });
+    return this.options.migrate(way.file.set.address, request);
   }
 
   /**
