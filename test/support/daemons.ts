@@ -45,8 +45,10 @@ export class DaemonProcess {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   private readonly child: ChildProcess;
 
-  constructor(folder: string, ...words: readonly string[]) {
-    const args = [PROGRAM, 'daemon', folder, '--log-format', 'json', ...words];
+  /** `what` it serves: a set, or the exports of a path controller. */
+  constructor(folder: string, words: readonly string[], what: 'daemon' | 'path' = 'daemon') {
+    const command = what === 'daemon' ? ['daemon'] : ['path', 'serve'];
+    const args = [PROGRAM, ...command, folder, '--log-format', 'json', ...words];
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
     this.child = child;
     this.ended = endOf(child);

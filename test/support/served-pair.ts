@@ -21,6 +21,7 @@ const LOOK_AGAIN_MS = 50;
 export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
   private readonly daemons = new Map<string, DaemonProcess>();
+  private readonly gates = new Set<string>();
 
   /** Both serve, and the secondary has everything; `toml` is what tokyo's `rcopy.toml` says. */
   static async start(toml?: string): Promise<ServedPair> {
@@ -60,9 +61,32 @@ export class ServedPair {
     const address = before ? (await before.ready).address : null;
     const listen = address?.replace('rcopy://', '') ?? '127.0.0.1:0';
     const words = ['--listen', listen, '--nbd', `unix:${this.socket(name)}`];
-    const daemon = new DaemonProcess(this.at(name), ...words);
+    const daemon = new DaemonProcess(this.at(name), words);
     this.daemons.set(name, daemon);
     return String((await daemon.ready).address);
+  }
+
+  /** A path controller that leads to the volumes of a set, by their names. */
+  async guard(name: string, set: string): Promise<void> {
+    await this.serveGate(name);
+    for (const volume of ['db', 'log']) {
+      const where = [volume, await this.address(set), '--volume', volume];
+      await rcopyJson('path', 'add', this.at(name), ...where);
+    }
+  }
+
+  /** What was killed serves again, at the same places. */
+  async restart(name: string): Promise<void> {
+    if (this.gates.has(name)) await this.serveGate(name);
+    else await this.serve(name);
+  }
+
+  private async serveGate(name: string): Promise<void> {
+    this.gates.add(name);
+    const words = ['--listen', '127.0.0.1:0', '--nbd', `unix:${this.socket(name)}`];
+    const gate = new DaemonProcess(this.at(name), words, 'path');
+    this.daemons.set(name, gate);
+    await gate.ready;
   }
 
   daemon(name: string): DaemonProcess {
