@@ -1,4 +1,4 @@
-/** `rcopy daemon`: from the words of the command line to a storage daemon that runs. */
+/** Runs a storage daemon: `rcopy daemon`, from the words of the command line. */
 import { readSettings, settingsFrom } from '../daemon/settings.ts';
 import type { DaemonSettings, GivenSettings } from '../daemon/settings.ts';
 import { StorageDaemon } from '../daemon/storage-daemon.ts';
