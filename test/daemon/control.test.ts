@@ -27,7 +27,7 @@ async function create(name: string): Promise<void> {
 }
 
 async function serve(name: string, ...words: string[]): Promise<DaemonProcess> {
-  const daemon = new DaemonProcess(at(name), words);
+  const daemon = new DaemonProcess(at(name), ...words);
   daemons.push(daemon);
   await daemon.ready;
   return daemon;
@@ -62,7 +62,7 @@ describe('a daemon holds its set', () => {
   test('a second daemon is refused with who holds the set; after kill -9 it is free', async () => {
     await create('tokyo');
     const first = await serve('tokyo');
-    const second = new DaemonProcess(at('tokyo'), ['--lock-wait', '0']);
+    const second = new DaemonProcess(at('tokyo'), '--lock-wait', '0');
     expect((await second.ended).code).toBe(4);
     expect(JSON.stringify([second.log, second.noise])).toContain(String(first.pid));
     await first.kill();
@@ -210,7 +210,7 @@ describe('a start that fails', () => {
       { name: 'file', words: [], code: 3, says: `${at('file')} is not a folder` },
     ];
     for (const { name, words, code, says } of cases) {
-      const daemon = new DaemonProcess(at(name), words);
+      const daemon = new DaemonProcess(at(name), ...words);
       expect({ words, code: (await daemon.ended).code }).toEqual({ words, code });
       // Settings are read before there is a log: then it is said as by any command.
       const isLogged = !words.includes('--config');

@@ -11,7 +11,7 @@ import { nodeNetwork } from '../../src/sys/node-network.ts';
 import { parseAddress } from '../../src/sys/network.ts';
 import { rcopyJson } from '../commands/harness.ts';
 import { seededRandom } from '../sim/random.ts';
-import { begin, succeed, testWith } from '../support/programs.ts';
+import { begin, testWith } from '../support/programs.ts';
 import { DB_BYTES, ServedPair, expectEqual, qemuIo } from '../support/served-pair.ts';
 import { WAYS } from '../support/sites.ts';
 import { VerifiedLoad } from '../support/verified-load.ts';
@@ -78,7 +78,7 @@ describe('[R4] hosts stay connected while the primary moves', () => {
   );
 
   testWith(
-    ['qemu-io', PYTHON],
+    ['qemu-io', 'nbdsh'],
     'qemu-io and libnbd with 4 connections, behind two controllers that switch together',
     async () => {
       await pair.guard('other', 'tokyo');

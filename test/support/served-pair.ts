@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { CompareAnswer, HostStatus, StatusAnswer } from '../../src/node/answers.ts';
 import { rcopyJson } from '../commands/harness.ts';
-import { DaemonProcess } from './daemons.ts';
+import { DaemonProcess, PathProcess } from './daemons.ts';
 import { succeed } from './programs.ts';
 
 /** The size of the volume `db`. */
@@ -20,7 +20,7 @@ const LOOK_AGAIN_MS = 50;
 
 export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
-  private readonly daemons = new Map<string, DaemonProcess>();
+  private readonly daemons = new Map<string, DaemonProcess | PathProcess>();
   private readonly gates = new Set<string>();
 
   /** Both serve, and the secondary has everything; `toml` is what tokyo's `rcopy.toml` says. */
@@ -61,7 +61,7 @@ export class ServedPair {
     const address = before ? (await before.ready).address : null;
     const listen = address?.replace('rcopy://', '') ?? '127.0.0.1:0';
     const words = ['--listen', listen, '--nbd', `unix:${this.socket(name)}`];
-    const daemon = new DaemonProcess(this.at(name), words);
+    const daemon = new DaemonProcess(this.at(name), ...words);
     this.daemons.set(name, daemon);
     return String((await daemon.ready).address);
   }
@@ -84,12 +84,12 @@ export class ServedPair {
   private async serveGate(name: string): Promise<void> {
     this.gates.add(name);
     const words = ['--listen', '127.0.0.1:0', '--nbd', `unix:${this.socket(name)}`];
-    const gate = new DaemonProcess(this.at(name), words, 'path');
+    const gate = new PathProcess(this.at(name), ...words);
     this.daemons.set(name, gate);
     await gate.ready;
   }
 
-  daemon(name: string): DaemonProcess {
+  daemon(name: string): DaemonProcess | PathProcess {
     const found = this.daemons.get(name);
     if (!found) throw new Error(`no daemon serves ${name}`);
     return found;

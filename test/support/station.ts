@@ -41,7 +41,7 @@ export class Station {
 
   async start(): Promise<void> {
     const places = ['--listen', this.address, '--nbd', `unix:${this.folder}.sock`];
-    this.daemon = new DaemonProcess(this.folder, [...places, ...this.words]);
+    this.daemon = new DaemonProcess(this.folder, ...places, ...this.words);
     const { address } = await this.daemon.ready;
     this.address = String(address).replace('rcopy://', '');
   }

@@ -21,7 +21,7 @@ export async function serveSet(folder: string, sizeBytes: number): Promise<Serve
   const socket = `${folder}.sock`;
   await rcopyJson('create', folder, '--volume', `${VOLUME}=${sizeBytes}`);
   const words = ['--listen', '127.0.0.1:0', '--nbd', `unix:${socket}`, '--log-level', 'info'];
-  const daemon = new DaemonProcess(folder, words);
+  const daemon = new DaemonProcess(folder, ...words);
   const { address } = await daemon.ready;
   return { daemon, address: String(address), uri: `nbd+unix:///${VOLUME}?socket=${socket}` };
 }
