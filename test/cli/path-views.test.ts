@@ -45,7 +45,15 @@ const status: PathStatusAnswer = {
   },
   exports: [DB, MAIL],
   sets: [set],
-  hosts: [{ address: 'a local process', export: 'db', readBytes: KIB, writtenBytes: 3 * MIB }],
+  hosts: [
+    {
+      address: 'a local process',
+      export: 'db',
+      readBytes: KIB,
+      writtenBytes: 3 * MIB,
+      attached: false,
+    },
+  ],
   daemon: {
     pid: 7,
     startedAt: '2030-01-01T00:00:00.000Z',
