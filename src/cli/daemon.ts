@@ -5,6 +5,7 @@ import { StorageDaemon } from '../daemon/storage-daemon.ts';
 import type { ReplicateAnswer } from '../node/answers.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { nodeEnvironment } from '../sys/node-environment.ts';
+import { collectLessOften } from '../sys/node-memory.ts';
 import { nodeNetwork } from '../sys/node-network.ts';
 import { fileSettings, runDaemon } from './run-daemon.ts';
 import type { ServedAnswer } from './run-daemon.ts';
@@ -24,6 +25,7 @@ export interface ServeRequest extends Omit<GivenSettings, 'log-level' | 'log-for
 }
 
 export async function serve(request: ServeRequest): Promise<ServedAnswer | ReplicateAnswer> {
+  collectLessOften();
   const settings = settingsOf(request, nodeEnvironment.files);
   const { once } = request;
   const limits = { timeoutMs: undefined, maxRate: settings.maxRate };
