@@ -156,9 +156,9 @@ export class Applier {
       await contents.fetchBase(volume, range);
     }
     await contents.applyLayer(layer);
-    contents.overlay.release();
     this.written = layer.upTo;
     this.writtenBytes += layer.heldBytes;
+    contents.overlay.release();
     hooks.released();
   }
 
