@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
  * has set a limit so low that every 25 MiB of payload would lead to a collection of everything,
  * which takes half of the time of two cores at full load. By how much the heap may grow until then:
  */
-const HEAP_GROWTH_PERCENT = 200;
+const HEAP_GROWTH_PERCENT = 140;
 
 /** For processes through which much data flows: to be called once, before that. */
 export function collectLessOften(): void {
