@@ -7,7 +7,12 @@ import { BLOWS, liveMigration } from './gate-faults.ts';
 const STEPS = 1900;
 
 const CASES = WAYS.flatMap((way, nth) =>
-  BLOWS.map((blow, index) => ({ ...way, blow, step: (nth * 331 + index * 547) % STEPS })),
+  BLOWS.map((blow, index) => ({
+    mode: way.mode,
+    copy: way.copy,
+    blow,
+    step: (nth * 331 + index * 547) % STEPS,
+  })),
 );
 
 test.each(CASES)('[R2] [R4] [R6] $mode, $copy: $blow at step $step', async (fault) => {
