@@ -62,7 +62,7 @@ test('it says where it is, answers by folder and address, and stops in order', a
   expect(existsSync(at('gate/control'))).toBe(false);
 });
 
-test('one process has a folder; after kill -9 it is free, and the next start is counted', async () => {
+test('one process has a folder; after kill -9 it is free, and each start counts', async () => {
   const first = begin('gate', ...NBD);
   await first.ready;
   const { controllerId } = stored();
