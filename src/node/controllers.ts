@@ -353,20 +353,20 @@ export class Controllers {
 
   private gather(): void {
     if (this.turn.kind !== 'done' || this.finishing) return;
-    this.finishing = true;
     const { epoch } = this.set.file;
-    // What was written again was flushed before, as far as its hosts know.
-    this.set.journal.sync().then(
-      () => {
-        this.finishing = false;
-        this.gatheredEpoch = epoch;
-        this.gathering?.cancel();
-        this.set.changed();
-      },
-      () => {
-        this.finishing = false; // the set has stopped
-      },
-    );
+    const gathered = (): void => {
+      this.finishing = false;
+      this.gatheredEpoch = epoch;
+      this.gathering?.cancel();
+      this.set.changed();
+    };
+    const reports = [...this.sessions.values()].map(({ report }) => report);
+    if (reports.every((report) => (report?.lost ?? []).length === 0)) return gathered();
+    // Before anybody goes on: some of it was flushed once, as far as its hosts know.
+    this.finishing = true;
+    this.set.journal.sync().then(gathered, () => {
+      this.finishing = false; // the set has stopped
+    });
   }
 
   /** Those who did not come are not waited for any more; what they lost is lost. */
