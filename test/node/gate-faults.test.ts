@@ -19,3 +19,15 @@ test.each(CASES)('[R2] [R4] [R6] $mode, $copy: $blow at step $step', async (faul
   const { state } = await liveMigration({ seed: 3, ...fault });
   expect(['done', 'aborted', 'none']).toContain(state);
 });
+
+/** What such faults have found, by what was wrong. */
+const FOUND = [
+  {
+    what: 'C had more of what B carries than B, and B waited for A for ever',
+    fault: { seed: 3, mode: 'handoff', copy: 'post', blow: 'cut A', step: 950 },
+  },
+] as const;
+
+test.each(FOUND)('[R6] once: $what', async ({ fault }) => {
+  expect((await liveMigration(fault)).state).toBe('done');
+});
