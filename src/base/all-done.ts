@@ -2,6 +2,6 @@
 
 /** Resolves when all are done; rejects with the first failure when all have ended. */
 export async function allDone(works: readonly (Promise<unknown> | undefined)[]): Promise<void> {
-  const ends = await Promise.allSettled(works);
+  const ends = await Promise.allSettled(works.map(async (work) => work));
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }

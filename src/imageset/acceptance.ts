@@ -14,7 +14,7 @@ import type { HandoverEntry, MigrationEntry, PairEntry, SetFile } from '../forma
 import type { Run } from '../journal/run.ts';
 import type { BlockMap } from './block-map.ts';
 import type { ImageSet } from './image-set.ts';
-import { createMaps, dropMaps, namesWith } from './set-maps.ts';
+import { createMaps, dropMaps, forsakeMaps, namesWith } from './set-maps.ts';
 import { ensureEpoch } from './succession.ts';
 
 /** The maps that come with a handover, one for each volume. */
@@ -51,8 +51,8 @@ export async function acceptHandover(
       restored: { epoch: handover.cursorEpoch, sequence: handover.restoredSequence },
     };
     await allDone([
-      preparePresence(set, stamp, maps.changed),
-      handover.owesAll ? undefined : createMaps(set, contents.dirty, stamp, maps.owed),
+      stampPresence(set, stamp, maps.changed),
+      stampOwed(set, stamp, handover.owesAll ? null : maps.owed),
       set.saveCursors(),
     ]);
     await set.identity.update((current) => {
@@ -74,18 +74,48 @@ export async function acceptHandover(
   await ensureRelay(set);
 }
 
+/**
+ * Makes the files of the maps that a handover needs, before the source stops: then only what comes
+ * to them has to be written while hosts wait. The acceptance names them in set.json; a start before
+ * that removes them. `owed` is what the maps of the handover come on top of.
+ */
+export async function prepareMaps(set: ImageSet, owed: readonly BlockMap[]): Promise<void> {
+  if (set.file.role === 'primary') return; // it has accepted
+  const { presence, dirty } = set.contents;
+  await allDone([
+    presence.inUse ? undefined : createMaps(set, presence, set.applied),
+    createMaps(set, dirty, set.applied, owed),
+  ]);
+}
+
+/** What C may lack: in files that were prepared, whose maps these are, or in new ones. */
+async function stampOwed(
+  set: ImageSet,
+  stamp: { epoch: number; sequence: number },
+  owed: readonly BlockMap[] | null,
+): Promise<void> {
+  const { dirty } = set.contents;
+  if (owed === null) {
+    if (dirty.inUse) await forsakeMaps(set, dirty);
+  } else if (dirty.all.every((map, volume) => map === owed[volume]) && dirty.inUse) {
+    await dirty.takeChanges()(stamp);
+  } else {
+    await createMaps(set, dirty, stamp, owed);
+  }
+}
+
 /** Absent is what was not copied ahead, and what changed since. */
-async function preparePresence(
+async function stampPresence(
   set: ImageSet,
   stamp: { epoch: number; sequence: number },
   changed: readonly BlockMap[] | null,
 ): Promise<void> {
   const { presence } = set.contents;
-  if (!changed || !presence.inUse) {
+  if (!presence.inUse) {
     await createMaps(set, presence, stamp);
     return;
   }
-  for (const [volume, map] of changed.entries()) {
+  for (const [volume, map] of (changed ?? []).entries()) {
     const own = presence.of(volume);
     for (let block = map.next(0, map.blocks, true); own && block < map.blocks;) {
       own.remove(block);

@@ -1,7 +1,13 @@
 /** The target's part in a migration: its own ports, and the source as it calls it. */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
 import type { HandoverEntry, SetFile } from '../format/set-file.ts';
-import { acceptHandover, becomeBlank, ensureRelay, finishMaps } from '../imageset/acceptance.ts';
+import {
+  acceptHandover,
+  becomeBlank,
+  ensureRelay,
+  finishMaps,
+  prepareMaps,
+} from '../imageset/acceptance.ts';
 import type { BlockMap } from '../imageset/block-map.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { blankMaps, createMaps, forsakeMaps, namesWith } from '../imageset/set-maps.ts';
@@ -84,6 +90,7 @@ export function targetPort(options: TargetOptions): TargetPort {
     precopy: (migration) => precopy(options, migration),
     async prefetch(migration) {
       before = await gather(options, migration, { which: 'owed', since: null });
+      await prepareMaps(set, before.maps);
     },
     async accept(migration) {
       // Before hosts may come: their first request can be to a block that is not here.

@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- [--rounds N] [--seconds N] [--only PATTERN] [--json FILE] [--folder DIR]`: the
- * same jobs against rcopy's daemon, alone and as a pair, `nbdkit file` and `qemu-nbd`. In each
+ * same jobs against rcopy's daemon, alone, as a pair and through a path controller, `nbdkit file`,
+ * alone and behind `nbdkit nbd`, and `qemu-nbd`. In each
  * round every job runs on every subject once, one behind the other, so that what else the machine
  * does meets all of them. It reports, and judges nothing.
  */
@@ -21,11 +22,20 @@ import { rotated } from './statistics.ts';
 import { secondsOf } from './subject.ts';
 import type { Served, Subject } from './subject.ts';
 import { nbdkit } from './subjects/nbdkit.ts';
+import { nbdkitRelayed } from './subjects/nbdkit-relayed.ts';
 import { qemuNbd } from './subjects/qemu-nbd.ts';
 import { rcopyPaired } from './subjects/rcopy-paired.ts';
+import { rcopyGuarded } from './subjects/rcopy-guarded.ts';
 import { rcopy } from './subjects/rcopy.ts';
 
-const SUBJECTS: readonly Subject[] = [nbdkit, rcopy, rcopyPaired, qemuNbd];
+const SUBJECTS: readonly Subject[] = [
+  nbdkit,
+  rcopy,
+  rcopyPaired,
+  rcopyGuarded,
+  nbdkitRelayed,
+  qemuNbd,
+];
 const STARTS = 10;
 const MIB = 1024 ** 2;
 

@@ -71,8 +71,27 @@ function speedText(job: Job, speed: number): string {
   return `${Math.round(speed / MIB).toLocaleString('en')} MiB/s`;
 }
 
-function asides({ memory, startMs }: Findings): string[] {
-  const lines: string[] = [];
+/** What one subject is compared to beside the base, and the aim. */
+const COMPARED = [
+  { subject: 'rcopy, through a controller', to: 'rcopy', aim: 0.6 },
+  { subject: 'rcopy, through a controller', to: 'nbdkit nbd + file', aim: 1 },
+];
+
+function compared({ measured }: Findings): string[] {
+  return COMPARED.flatMap(({ subject, to, aim }) => {
+    const each = JOBS.flatMap(({ name, title }) => {
+      const own = measured.find((one) => one.job === name && one.subject === subject);
+      const base = measured.find((one) => one.job === name && one.subject === to);
+      if (!own || !base) return [];
+      return `${title} **${ratios(own.speeds, base.speeds).median.toFixed(2)}**`;
+    });
+    return each.length === 0 ? [] : [`- ${subject} × ${to} (aim ${aim}): ${each.join('; ')}`];
+  });
+}
+
+function asides(findings: Findings): string[] {
+  const { memory, startMs } = findings;
+  const lines = compared(findings);
   for (const { subject, bytes } of memory) {
     const each = bytes.map((most) => `${Math.round(most / MIB)} MiB`).join(' and ');
     lines.push(`- memory of ${subject} at most: ${each}`);
