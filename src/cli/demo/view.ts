@@ -10,7 +10,7 @@ import { copiedText } from './words.ts';
 export function demoView(answer: DemoAnswer, paint: Paint): string[] {
   const { strong, faint, good, bad } = paint;
   const seconds = faint(`(${formatDuration(answer.seconds * 1000)})`);
-  const moved = 'The volumes moved, the host kept writing, the copy kept following.';
+  const moved = 'The volumes moved, the host noticed nothing, the copy kept following.';
   const verdict = answer.proved
     ? `${strong(good(moved))} ${seconds}`
     : strong(bad('Something is wrong: see the proof above.'));
@@ -29,14 +29,14 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 
 function facts(answer: DemoAnswer): string[][] {
   const { host, sent, migration, imported, volumeBytes, bothSentMs } = answer;
-  const { nextSequence, journalCursor, copy, copiedBytes, switchPauseMs } = migration;
+  const { nextSequence, journalCursor, copy, copiedBytes } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
   return [
     [
       'host',
       `${formatCount(host.writes)} writes of 1 byte to 1 MiB, ${formatSize(host.writtenBytes)}; ` +
-        `${counted(host.reads, 'read')}, over NBD; no errors`,
+        `${counted(host.reads, 'read')}, over ${answer.controller.connections.length} NBD connections; no errors`,
     ],
     [
       'import',
@@ -49,11 +49,10 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     [
       'switch',
-      `the host waited ${formatDuration(host.pauseMs)} once ` +
-        `(else up to ${formatDuration(host.slowestMs)}); ` +
-        `the sets took ${formatDuration(switchPauseMs)}`,
+      `the host waited ${formatDuration(host.pauseMs)} for an answer ` +
+        `(else up to ${formatDuration(host.slowestMs)})`,
     ],
-    ['', 'it went to osaka by itself: a path controller will do that for any host'],
+    ['', heldText(answer)],
     [
       'handover',
       `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
@@ -61,8 +60,22 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     ...twoSenders(bothSentMs),
     ['contents', copiedText(copy, copiedBytes)],
+    ['without A', withoutText(answer)],
     ['daemons', `${answer.daemons.length} processes, at most ${memoryOf(answer)}`],
   ];
+}
+
+/** What the two ends of the switch measured themselves. */
+function heldText({ controller, migration }: DemoAnswer): string {
+  const { heldMs } = controller;
+  const sets = `the sets took ${formatDuration(migration.switchPauseMs)}`;
+  if (heldMs === null) return `the path controller held nobody; ${sets}`;
+  return `the path controller held it for ${formatDuration(heldMs)}; ${sets}`;
+}
+
+function withoutText({ sourceDeleted, writesWithoutA }: DemoAnswer): string {
+  const gone = sourceDeleted ? 'tokyo was switched off and deleted' : 'tokyo was switched off';
+  return `${gone}; ${counted(writesWithoutA, 'write')} since then`;
 }
 
 function proofRow({ ok, claim, detail }: Proof, { good, bad, warning, faint }: Paint): string[] {
