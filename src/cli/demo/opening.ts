@@ -32,7 +32,7 @@ export async function openStory(parts: StoryParts): Promise<Opened> {
   const imported = await importFirst(parts, a, images);
   await leadTo(gate, a.address);
   const hostsAt = formatAddress(gate.nbd);
-  stage.tell(`the path controller leads to tokyo: the host connects to ${hostsAt} and stays there`);
+  stage.tell(`gate is the path controller: it leads to tokyo, and the host stays at ${hostsAt}`);
   return { images, imported, a, c, gate };
 }
 

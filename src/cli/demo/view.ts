@@ -10,7 +10,7 @@ import { copiedText } from './words.ts';
 export function demoView(answer: DemoAnswer, paint: Paint): string[] {
   const { strong, faint, good, bad } = paint;
   const seconds = faint(`(${formatDuration(answer.seconds * 1000)})`);
-  const moved = 'The volumes moved, the host noticed nothing, the copy kept following.';
+  const moved = 'The volumes moved, the host kept writing, the copy kept following.';
   const verdict = answer.proved
     ? `${strong(good(moved))} ${seconds}`
     : strong(bad('Something is wrong: see the proof above.'));
@@ -70,7 +70,7 @@ function heldText({ controller, migration }: DemoAnswer): string {
   const { heldMs } = controller;
   const sets = `the sets took ${formatDuration(migration.switchPauseMs)}`;
   if (heldMs === null) return `the path controller held nobody; ${sets}`;
-  return `the path controller held it for ${formatDuration(heldMs)}; ${sets}`;
+  return `from hold to release at the controller: ${formatDuration(heldMs)}; ${sets}`;
 }
 
 function withoutText({ sourceDeleted, writesWithoutA }: DemoAnswer): string {
