@@ -6,6 +6,7 @@ import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoMark, Proof } from './answer.ts';
 import type { Left } from './move.ts';
 import type { ProgramEnd } from './programs.ts';
+import { VOLUMES } from './volumes.ts';
 import type { WitnessComparison, WitnessReport } from './witness.ts';
 
 /** How the sealed set answered. */
@@ -162,10 +163,10 @@ function copyProof({ sent: { tokyo, osaka } }: Evidence): Proof {
 }
 
 /** A connection has a port of its own: a second one in its place would have another. */
-function connectionsProof({ connectedAtFirst, connectedAtLast, comparisons }: Evidence): Proof {
+function connectionsProof({ connectedAtFirst, connectedAtLast }: Evidence): Proof {
   const first = connectedAtFirst.join(', ');
   const last = connectedAtLast.join(', ');
-  const ok = first === last && connectedAtLast.length === comparisons.length;
+  const ok = first === last && connectedAtLast.length === VOLUMES.length;
   return {
     name: 'connections',
     ok,
