@@ -183,7 +183,7 @@ describe('the traffic of the host', () => {
     // What is written matters nothing here, and seeded bytes take long.
     const places = { ...random, bytes: (length: number) => new Uint8Array(length) };
     const traffic = new Traffic({ random: places, changes, later, due: () => due });
-    const db: Place[] = [];
+    const written: Place[] = [];
     const outside: Place[] = [];
     const overlapping: (readonly [Place, Place])[] = [];
     for (let burst = 0; burst < 2_000; burst += 1) {
@@ -200,11 +200,11 @@ describe('the traffic of the host', () => {
           if (!apart) overlapping.push([one, other]);
         }
       }
-      db.push(...changed.filter(({ volume }) => volume === 'db'));
+      written.push(...changed.filter(({ volume }) => volume === 'db'));
     }
     expect(outside).toEqual([]);
     expect(overlapping).toEqual([]);
-    expect(db.map(({ offset, length }) => ({ offset, length }))).toEqual(changes);
+    expect(written.map(({ offset, length }) => ({ offset, length }))).toEqual(changes);
     expect(traffic.rest()).toEqual([]);
   });
 });

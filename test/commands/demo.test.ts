@@ -196,7 +196,7 @@ describe('rcopy demo', () => {
     await untilNobodyAt(daemonsIn(stdout));
   });
 
-  test('stops everything in order in the middle of a migration, and leaves what is kept', async () => {
+  test('stops all in order in the middle of a migration, and leaves what is kept', async () => {
     const keep = join(folder, 'kept');
     const words = ['--seconds', '1', '--keep', keep];
     const { code, stderr } = await stopped('SIGINT', { once: 'the switch', words });

@@ -1,6 +1,7 @@
 /**
- * The connections of the demo's host: one to each volume, at the path controller, made once. Nothing
- * here knows of image sets, and nothing is tried again: what a host would see as an error is one.
+ * The connections of the demo's host: one to each volume, at the path controller, made once.
+ * Nothing here knows of image sets, and nothing is tried again: what a host would see as an error
+ * is one.
  */
 import { RcopyError, isRcopyError } from '../../base/errors.ts';
 import { submitAndWait } from '../../device/device.ts';

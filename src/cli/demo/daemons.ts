@@ -1,7 +1,7 @@
 /**
  * The daemons of the demo, each a process of its own: `rcopy daemon` and `rcopy path serve`, as
- * anybody would start them. They end in order when they are stopped here. However this process ends,
- * none stays behind: each ends when its standard input does.
+ * anybody would start them. They end in order when they are stopped here. However this process
+ * ends, none stays behind: each ends when its standard input does.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';

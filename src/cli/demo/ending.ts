@@ -60,7 +60,7 @@ export async function endStory(told: Told): Promise<DemoAnswer> {
   };
 }
 
-/** Kyoto gets the last mark, then the daemons end, the sender before its receiver. */
+/** Kyoto gets the last mark, then the daemons end, the controller before the set that it needs. */
 async function stopInOrder({ options, board, marks, a, gate, b, c }: Told): Promise<{
   readonly nextSequence: number;
   readonly sent: DemoAnswer['sent'];
@@ -72,7 +72,7 @@ async function stopInOrder({ options, board, marks, a, gate, b, c }: Told): Prom
   const { journal } = await b.set.status();
   await board.stop();
   await daemons.stop(gate.name);
-  for (const player of [b, c]) await daemons.stop(player.name);
+  await Promise.all([b, c].map(({ name: player }) => daemons.stop(player)));
   return {
     nextSequence: journal.nextSequence,
     sent: { tokyo: board.sent(a.name), osaka: board.sent(b.name) },

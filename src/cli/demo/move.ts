@@ -26,7 +26,7 @@ const MOVE_SHARE = 0.3;
 const MOVE_RATE_MIN = 7 * MIB;
 
 /** What tokyo is to owe when the move begins, and how long that may take. */
-const OWED_BYTES = 10 * MIB;
+const OWED_BYTES = 8 * MIB;
 const OWING_MS_MAX = 2_000;
 const LOOK_MS = 50;
 
@@ -71,13 +71,11 @@ export class Move {
     this.acting = acting;
   }
 
-  /** C comes back where it was, and B takes over at once. */
-  async play(): Promise<Moved> {
+  /** C comes back where it was, and `b` takes over at once. */
+  async play(b: Player): Promise<Moved> {
     const { players, options, board } = this.parts;
-    const { a, c, host, gate, pace, imported } = this.acting;
-    const { site, environment, stage, mode, copy } = options;
-    await site.makeLike(players.place('osaka'), a.folder);
-    const b = await players.start('osaka');
+    const { c, host, gate, pace, imported } = this.acting;
+    const { environment, stage, mode, copy } = options;
     await pace.untilShare(MOVE_AT);
     await this.untilOwing(OWED_BYTES);
     await players.startAgain('kyoto', c);

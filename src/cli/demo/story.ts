@@ -142,10 +142,10 @@ class Story {
     const connectedAtFirst = connectionsOf(await gate.path.status());
     const firstCopy = await this.firstCopy(acting);
     const marks = [await this.serve(acting)];
+    const [b] = await Promise.all([this.startTarget(a), this.stopForAWhile(c)]);
     const move = new Move(this.parts, acting);
     this.moving = move;
-    const moved = await move.play();
-    const { b } = moved;
+    const moved = await move.play(b);
     marks.push(await this.markBetween(b, host, 'after-the-move'));
     const left = await move.leave(moved);
     this.isAOff = true;
@@ -198,17 +198,26 @@ class Story {
     return answer;
   }
 
-  /** Everything runs by itself; then C goes away for a while, so that A owes it something. */
-  private async serve({ a, c, host, pace }: Acting): Promise<DemoMark> {
-    const { options, players } = this.parts;
-    const { stage } = options;
-    stage.now('tokyo serves the host over NBD; kyoto follows, in write order');
+  /** Everything runs by itself. */
+  private async serve({ a, host, pace }: Acting): Promise<DemoMark> {
+    const { stage } = this.parts.options;
+    stage.now('tokyo serves the host; kyoto follows, in write order');
     await pace.untilShare(AWAY_AT);
-    const mark = await this.markBetween(a, host, 'before-the-move');
-    stage.now('kyoto is stopped for a moment; tokyo serves on, and will owe it something');
+    return this.markBetween(a, host, 'before-the-move');
+  }
+
+  /** C goes away, so that A owes it something. */
+  private async stopForAWhile(c: Player): Promise<void> {
+    const { options, players } = this.parts;
+    options.stage.now('kyoto is stopped for a moment; tokyo serves on, and will owe it something');
     this.isCAway = true;
     await players.stop(c);
-    return mark;
+  }
+
+  private async startTarget(a: Player): Promise<Player> {
+    const { options, players } = this.parts;
+    await options.site.makeLike(players.place('osaka'), a.folder);
+    return players.start('osaka');
   }
 
   /** A mark at a moment when nothing of the host is under way. */
