@@ -81,6 +81,7 @@ export class Move {
     await players.startAgain('kyoto', c);
     stage.tell('kyoto was stopped and started again: it goes on where it was');
 
+    stage.now('the path controller is told to move the volumes to osaka');
     this.beforeMs = await host.takeLongestMs();
     const startMs = environment.clock.monotonicMs();
     const dataBytes = Math.min(ALL_BYTES, imported.dataBytes + host.counts.writtenBytes);
