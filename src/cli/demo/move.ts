@@ -2,7 +2,7 @@
  * The middle of the demo's story: B takes over from A while the host goes on, commanded through the
  * path controller alone; then A is switched off.
  */
-import { isRcopyError, messageOf } from '../../base/errors.ts';
+import { RcopyError, isRcopyError, messageOf } from '../../base/errors.ts';
 import { formatDuration } from '../../base/durations.ts';
 import { MIB } from '../../base/limits.ts';
 import { formatCount } from '../../base/sizes.ts';
@@ -155,13 +155,16 @@ export class Move {
     const { clock } = this.parts.options.environment;
     const untilMs = clock.monotonicMs() + PATIENCE_MS;
     let set = gateSet(await gate.path.status());
-    while (!(set?.set.name === b.name && set.state === 'open') && clock.monotonicMs() < untilMs) {
+    while (!(set?.set.name === b.name && set.state === 'open')) {
+      if (clock.monotonicMs() > untilMs) {
+        throw new RcopyError('E_TIMEOUT', `the controller sends nobody to ${b.name}`);
+      }
       await clock.sleep(LOOK_MS);
       set = gateSet(await gate.path.status());
     }
     // The burst that is under way now, or else the next one, is the first at B.
     const hostMs = await host.takeLongestMs();
-    const heldMs = set?.lastPauseMs ?? null;
+    const heldMs = set.lastPauseMs;
     const next = (await b.set.status()).migration?.nextSequence ?? 0;
     const waited = formatDuration(hostMs);
     this.parts.options.stage.tell(
