@@ -9,8 +9,8 @@ const LIMIT_DEFAULT = 500;
 export default class InspectFile extends RcopyCommand {
   static override summary = "Show any of rcopy's files, annotated byte by byte.";
   static override description =
-    'Journal segments, cursors, maps and set.json. Only reads, takes no lock, says on the line ' +
-    'of a field what is damaged there, and goes on behind it.';
+    'Journal segments, cursors, maps, set.json and paths.json. Only reads, takes no lock, says ' +
+    'on the line of a field what is damaged there, and goes on behind it.';
 
   static override examples = [
     '<%= config.bin %> inspect file ./tokyo/cursors',

@@ -10,12 +10,12 @@ const LOCK_WAIT_MS_DEFAULT = 10_000;
 export default class PathServe extends RcopyCommand {
   static override summary = 'Run a path controller: hosts stay connected to it while sets change.';
   static override description =
-    'Hosts connect to it over NBD instead of to a set. It passes their requests on to the set that ' +
-    'each export leads to; when a migration moves that, it holds them for a moment, and goes on at ' +
-    'the new set. A set that is out of reach is waited for, up to the hold limit.\n\n' +
+    'Hosts connect to it over NBD instead of to a set. It passes their requests on to the set ' +
+    'that each export leads to; when a migration moves that, it holds them for a moment, and ' +
+    'goes on at the new set. A set that is out of reach is waited for, up to the hold limit.\n\n' +
     'STATEDIR keeps what it must not forget; it is made at the first start. Sets are given to it ' +
-    'with `path add`, and have daemons of their own. Settings come from flags, then from --config, ' +
-    'or from rcopy.toml in STATEDIR where there is one: the same names, and [limits].';
+    'with `path add`, and have daemons of their own. Settings come from flags, then from ' +
+    '--config, or from rcopy.toml in STATEDIR where there is one: the same names, and [limits].';
 
   static override examples = [
     {

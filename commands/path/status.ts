@@ -9,8 +9,8 @@ export default class PathStatus extends PathCommand {
   static override summary = 'Show how a path controller stands: its sets, who waits, its hosts.';
   static override description =
     'Each set is shown with its state as hosts feel it: `open`; `holding`, during a switch; ' +
-    '`replaying`, when it lost what it had not made durable, and gets that again; `away`, when it ' +
-    'is out of reach. Requests wait in all states but the first.';
+    '`replaying`, when it lost what it had not made durable, and gets that again; `away`, when ' +
+    'it is out of reach. Requests wait in all states but the first.';
 
   static override examples = [
     '<%= config.bin %> path status ./gate',

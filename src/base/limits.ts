@@ -39,7 +39,7 @@ export const SYNC_INTERVAL_MS = 50;
 export const SYNC_BYTES = 8 * MIB;
 
 /** Payload bytes of writes that are not in the images yet; past it, hosts are slowed. */
-export const OVERLAY_BYTES = 64 * MIB;
+export const OVERLAY_BYTES = 48 * MIB;
 
 /** The applier starts when this much waits, or when the set has been quiet for a moment. */
 export const APPLY_BYTES = 8 * MIB;

@@ -1,10 +1,11 @@
-/** `rcopy daemon`: from the words of the command line to a storage daemon that runs. */
+/** Runs a storage daemon: `rcopy daemon`, from the words of the command line. */
 import { readSettings, settingsFrom } from '../daemon/settings.ts';
 import type { DaemonSettings, GivenSettings } from '../daemon/settings.ts';
 import { StorageDaemon } from '../daemon/storage-daemon.ts';
 import type { ReplicateAnswer } from '../node/answers.ts';
 import type { FileSystem } from '../sys/files.ts';
 import { nodeEnvironment } from '../sys/node-environment.ts';
+import { collectLessOften } from '../sys/node-memory.ts';
 import { nodeNetwork } from '../sys/node-network.ts';
 import { fileSettings, runDaemon } from './run-daemon.ts';
 import type { ServedAnswer } from './run-daemon.ts';
@@ -24,6 +25,7 @@ export interface ServeRequest extends Omit<GivenSettings, 'log-level' | 'log-for
 }
 
 export async function serve(request: ServeRequest): Promise<ServedAnswer | ReplicateAnswer> {
+  collectLessOften();
   const settings = settingsOf(request, nodeEnvironment.files);
   const { once } = request;
   const limits = { timeoutMs: undefined, maxRate: settings.maxRate };

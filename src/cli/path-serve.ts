@@ -1,4 +1,4 @@
-/** `rcopy path serve`: from the words of the command line to a path controller that runs. */
+/** Runs a path controller: `rcopy path serve`, from the words of the command line. */
 import { pathSettingsFrom, readPathSettings } from '../daemon/path-settings.ts';
 import type { GivenPathSettings, PathSettings } from '../daemon/path-settings.ts';
 import type { FileSystem } from '../sys/files.ts';

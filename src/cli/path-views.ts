@@ -114,5 +114,6 @@ function waitingText(requests: number): string {
 
 function retainedText({ retainedWrites, retainedBytes }: PathSetStatus): string {
   const writes = counted(retainedWrites, 'answered write');
-  return `keeps ${writes} until they are durable (${formatSize(retainedBytes)})`;
+  const until = retainedWrites === 1 ? 'it is durable' : 'they are durable';
+  return `keeps ${writes} (${formatSize(retainedBytes)}) until ${until}`;
 }

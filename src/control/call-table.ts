@@ -31,14 +31,18 @@ export const nothing = z.strictObject({});
 export const whole = z.number().check(z.int(), z.minimum(0));
 export const positive = z.number().check(z.minimum(0));
 export const flag = z.optional(z.boolean());
-export const mode = z.enum(['drain', 'handoff', 'bitmap']);
+
+/** How a set moves. */
+export const move = {
+  mode: z.enum(['drain', 'handoff', 'bitmap']),
+  controllers: z.optional(z.array(z.string().check(z.regex(/^[0-9a-f]{32}$/)))),
+  force: flag,
+};
 
 /** What migrations can be told, whoever starts them. */
 export const migration = {
-  mode,
+  ...move,
   copy: z.enum(['post', 'pre']),
   maxRate: z.optional(positive),
   detach: z.boolean(),
-  controllers: z.optional(z.array(z.string().check(z.regex(/^[0-9a-f]{32}$/)))),
-  force: flag,
 };

@@ -6,7 +6,7 @@
 import * as z from 'zod/mini';
 import type { PartyFacts } from '../migration/ports.ts';
 import type { SetService } from '../node/set-service.ts';
-import { callsTo, flag, migration, mode, nothing, positive, whole } from './call-table.ts';
+import { callsTo, flag, migration, move, nothing, positive, whole } from './call-table.ts';
 
 const call = callsTo<SetService>();
 const address = z.strictObject({ address: z.string().check(z.minLength(1)) });
@@ -53,8 +53,8 @@ export const calls = {
   'migrate-check': call(migrate, (set, request) =>
     set.checkMigration({ ...request, maxRate: request.maxRate }),
   ),
-  'migrate-check-to': call(z.strictObject({ target: facts, mode }), (set, request) =>
-    set.checkMoveTo(request.target, request.mode),
+  'migrate-check-to': call(z.strictObject({ target: facts, ...move }), (set, { target, ...how }) =>
+    set.checkMoveTo(target, how),
   ),
   migrate: call(migrate, (set, request, { onProgress }) =>
     set.migrate({ ...request, maxRate: request.maxRate, onProgress }),

@@ -46,7 +46,7 @@ export async function checkMigration(
   how: FreshTarget,
 ): Promise<PrecheckAnswer> {
   const fresh = await freshTarget(site, to, request.from, how);
-  if (fresh) return (await site.open(request.from)).checkMoveTo(fresh.facts, request.mode);
+  if (fresh) return (await site.open(request.from)).checkMoveTo(fresh.facts, request);
   return (await site.open(to)).checkMigration(request);
 }
 
@@ -60,7 +60,7 @@ export async function migrate(
   const fresh = await freshTarget(site, to, request.from, how);
   if (fresh) {
     const source = await site.open(request.from);
-    refuseUnready((await source.checkMoveTo(fresh.facts, request.mode)).checks);
+    refuseUnready((await source.checkMoveTo(fresh.facts, request)).checks);
     await fresh.make();
   }
   return (await site.open(to)).migrate(request);

@@ -8,15 +8,14 @@ import { CURSOR_SLOT_BYTES } from '../format/cursors.ts';
 import { dumpCursors } from '../format/dump-cursors.ts';
 import { dumpMap } from '../format/dump-map.ts';
 import { dumpSegment } from '../format/dump-segment.ts';
-import { dumpSetFile } from '../format/dump-set-file.ts';
+import { PATHS_JSON, SET_JSON, dumpJsonFile } from '../format/dump-json-file.ts';
 import { lineOf, note, printable } from '../format/dump.ts';
 import type { ByteSource, DumpLine } from '../format/dump.ts';
 import { MAP_SLOT_BYTES } from '../format/map.ts';
-import { SET_FILE_FORMAT } from '../format/set-file.ts';
 import type { Environment } from '../sys/environment.ts';
 import type { FileHandle } from '../sys/files.ts';
 
-export type DumpKind = 'segment' | 'cursors' | 'map' | 'set' | 'image';
+export type DumpKind = 'segment' | 'cursors' | 'map' | 'set' | 'paths' | 'image';
 
 /** What the file is, and its lines, which can be gone through once. */
 export interface FileDump {
@@ -40,9 +39,15 @@ const SECOND_SLOTS: readonly (readonly [kind: DumpKind, at: number])[] = [
   ['map', MAP_SLOT_BYTES],
 ];
 
+const JSON_FILES = [
+  ['set', SET_JSON],
+  ['paths', PATHS_JSON],
+] as const;
+
 /** What files are called, for those that have lost their magic. */
 const NAMES: readonly (readonly [name: RegExp, kind: DumpKind])[] = [
   [/^set\.json$/, 'set'],
+  [/^paths\.json$/, 'paths'],
   [/^cursors$/, 'cursors'],
   [/\.rcj$/, 'segment'],
   [/\.(present|dirty)$/, 'map'],
@@ -105,14 +110,16 @@ function kindOf(source: ByteSource, file: string): DumpKind {
   const first = source.read(0, 64);
   const magic = MAGICS.get(first.toString('latin1', 0, 4));
   if (magic) return magic;
-  if (first.toString('latin1').startsWith(`{\n  "format": "${SET_FILE_FORMAT}"`)) return 'set';
+  for (const [kind, { format }] of JSON_FILES) {
+    if (first.toString('latin1').startsWith(`{\n  "format": "${format}"`)) return kind;
+  }
   for (const [kind, at] of SECOND_SLOTS) {
     if (MAGICS.get(source.read(at, 4).toString('latin1')) === kind) return kind;
   }
   const named = NAMES.find(([pattern]) => pattern.test(name));
   if (named) return named[1];
   throw new RcopyError('E_DAMAGED', `${file} at offset 0: ${unknownStart(first)}`, {
-    hint: 'it can show journal segments, cursors, maps and set.json',
+    hint: 'it can show journal segments, cursors, maps, set.json and paths.json',
   });
 }
 
@@ -132,7 +139,9 @@ function dumpOf(kind: DumpKind, source: ByteSource): Iterable<DumpLine> {
     case 'map':
       return dumpMap(source);
     case 'set':
-      return dumpSetFile(source);
+      return dumpJsonFile(source, SET_JSON);
+    case 'paths':
+      return dumpJsonFile(source, PATHS_JSON);
     case 'image': {
       const { sizeBytes } = source;
       const why = note('a raw image: the bytes of a volume, without any structure of rcopy');

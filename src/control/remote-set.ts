@@ -8,7 +8,6 @@ import type {
   ImportAnswer,
   MarkAnswer,
   MigrateAnswer,
-  MigrationMode,
   MigrationStatusAnswer,
   OnProgress,
   PairAnswer,
@@ -25,6 +24,7 @@ import type {
   ImagePiece,
   ImportRequest,
   MigrateRequest,
+  MoveRequest,
   PairRequest,
   ReadRequest,
   ReplicateRequest,
@@ -152,8 +152,10 @@ export class RemoteSet implements SetService {
     return this.call('migrate-check', plain(request));
   }
 
-  checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer> {
-    return this.call('migrate-check-to', { target, mode });
+  checkMoveTo(target: PartyFacts, how: MoveRequest): Promise<PrecheckAnswer> {
+    const { mode, controllers, force } = how;
+    const ids = controllers && [...controllers];
+    return this.call('migrate-check-to', { target, mode, controllers: ids, force });
   }
 
   migrate(request: MigrateRequest): Promise<MigrateAnswer> {

@@ -18,7 +18,7 @@ import { checkCaller } from './callers.ts';
 import { asRefusal, errorBody, errorStatus } from './http-errors.ts';
 import { OCTETS } from './requests.ts';
 import { upgrade } from './upgrades.ts';
-import type { Upgrade } from './upgrades.ts';
+import type { AskedConnection, Upgrade } from './upgrades.ts';
 
 /** What a control interface answers. */
 export interface Routes {
@@ -75,8 +75,7 @@ export class ControlServer {
       this.app.routing(request, reply);
     });
     server.on('upgrade', (request, socket, head) => {
-      const check = (asked: IncomingMessage): void => this.check(asked);
-      void upgrade(this.routes.upgrades, { request, socket, head }, check);
+      void this.upgrade(server, { request, socket, head });
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(cannotListen(where, error)));
@@ -110,6 +109,20 @@ export class ControlServer {
       sendError(reply, new RcopyError('E_NOT_FOUND', `${request.method} ${request.url}: no such`)),
     );
     this.routes.addTo(app, clock);
+  }
+
+  /**
+   * A stream that was taken is bounded by who took it, and leaves its place to others: however many
+   * there are, commands get through.
+   */
+  private async upgrade(server: Server, asked: AskedConnection): Promise<void> {
+    const { socket } = asked;
+    const taken = await upgrade(this.routes.upgrades, asked, (request) => this.check(request));
+    if (!taken || socket.destroyed) return;
+    server.maxConnections += 1;
+    socket.once('close', () => {
+      server.maxConnections -= 1;
+    });
   }
 
   private check({ headers, socket }: IncomingMessage): void {

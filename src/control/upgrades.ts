@@ -27,19 +27,23 @@ export interface AskedUpgrade {
   readonly query: Readonly<Record<string, string>>;
 }
 
-interface Asked {
+/** A connection that asks to be upgraded. */
+export interface AskedConnection {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   /** What was read of the connection behind the request. */
   readonly head: Buffer;
 }
 
-/** Upgrades the connection, or refuses. Never throws. `check` throws what the caller is refused. */
+/**
+ * Upgrades the connection, or refuses; `check` throws what the caller is refused for. Resolves with
+ * whether the stream was taken; never rejects.
+ */
 export async function upgrade(
   upgrades: readonly Upgrade[],
-  { request, socket, head }: Asked,
+  { request, socket, head }: AskedConnection,
   check: (request: IncomingMessage) => void,
-): Promise<void> {
+): Promise<boolean> {
   // Until it is a stream, nobody else hears of its errors.
   socket.on('error', () => undefined);
   const gone = new AbortController();
@@ -49,14 +53,16 @@ export async function upgrade(
     const [found, asked] = askedOf(upgrades, request);
     check(request);
     const take = await found.find(asked, gone.signal);
-    if (socket.destroyed) return;
+    if (socket.destroyed) return false;
     const stream = streamOf(socket, peerOf(request), head);
     answered = new AnsweredStream(stream, () => socket.write(agreement(found.protocol)));
     await take(answered);
     answered.answer();
+    return true;
   } catch (error) {
     if (answered?.isAnswered === true) answered.destroy();
     else socket.end(refusal(asRefusal(error)));
+    return false;
   }
 }
 
@@ -71,7 +77,7 @@ function askedOf(
     const query = Object.fromEntries(new URLSearchParams(search));
     return [each, { groups: match.slice(1), query }];
   }
-  const spoken = upgrades.map(({ protocol }) => protocol).join(' and ') || 'nothing but HTTP';
+  const spoken = ['HTTP', ...upgrades.map(({ protocol }) => protocol)].join(', ');
   throw new RcopyError('E_PROTOCOL', `only ${spoken} is spoken here`);
 }
 

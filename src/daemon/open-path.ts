@@ -32,7 +32,7 @@ export interface HostPath {
    * them durable, whichever set serves now. Throws `E_NOT_FOUND`.
    */
   connect(name: string): Device;
-  /** Makes durable what was answered and lets the sets and the folder go. Nobody may ask any more. */
+  /** Makes what was answered durable; lets sets and folder go. Nobody may ask any more. */
   close(): Promise<void>;
 }
 

@@ -63,7 +63,7 @@ const controller = z.strictObject({
 });
 
 /** Left out where there are none, as before there were controllers. */
-const controllers = z.optional(z.array(controller));
+const attachedControllers = z.optional(z.array(controller));
 
 const volume = z.strictObject({ name: z.string(), sizeBytes: wholeNumber });
 
@@ -100,7 +100,7 @@ const handover = z.strictObject({
   owesAll: z.boolean(),
   behindSinceMs: z.nullable(wholeNumber),
   /** Those whose hosts move along. */
-  controllers,
+  controllers: attachedControllers,
 });
 
 const migration = z.strictObject({
@@ -151,7 +151,7 @@ const setFile = z.strictObject({
   takenOverAt: z.nullable(provenPosition),
   /** Migrations that were aborted: a late request under such an id is refused. */
   abortedMigrations: z.array(migrationId),
-  controllers,
+  controllers: attachedControllers,
   /** Maps that must exist, by file name in maps/. */
   maps: z.array(z.string()),
 });

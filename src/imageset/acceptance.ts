@@ -2,6 +2,7 @@
  * What a successor does: takes the group over from a sealed predecessor with the maps that come
  * with it, carries on what that one still owes, and lets maps go when they are not needed any more.
  */
+import { allDone } from '../base/all-done.ts';
 import { assert } from '../base/assert.ts';
 import { RcopyError } from '../base/errors.ts';
 import { comparePositions } from '../base/position.ts';
@@ -44,14 +45,16 @@ export async function acceptHandover(
     }
     const epoch = handover.epoch + 1;
     const stamp = { epoch, sequence: record.header.sequence - 1 };
-    await preparePresence(set, stamp, maps.changed);
-    if (!handover.owesAll) await createMaps(set, contents.dirty, stamp, maps.owed);
     set.marks = handover.marks;
     set.secondary = {
       durable: { epoch: handover.cursorEpoch, sequence: handover.journalCursor - 1 },
       restored: { epoch: handover.cursorEpoch, sequence: handover.restoredSequence },
     };
-    await set.saveCursors();
+    await allDone([
+      preparePresence(set, stamp, maps.changed),
+      handover.owesAll ? undefined : createMaps(set, contents.dirty, stamp, maps.owed),
+      set.saveCursors(),
+    ]);
     await set.identity.update((current) => {
       const named = { ...current, maps: namesWith(current, contents.presence) };
       return {

@@ -94,8 +94,8 @@ export class Applier {
    * before it being applied: first they, then the cursors (R7).
    */
   async stampMaps(position: Position): Promise<void> {
-    if (!this.contents.maps.some(({ inUse }) => inUse)) return;
     await this.write();
+    if (this.contents.maps.every((maps) => maps.isStamped(position))) return;
     while (this.checkpointing) await this.checkpointing;
     await this.oneCheckpoint(position);
   }
@@ -156,9 +156,9 @@ export class Applier {
       await contents.fetchBase(volume, range);
     }
     await contents.applyLayer(layer);
-    contents.overlay.release();
     this.written = layer.upTo;
     this.writtenBytes += layer.heldBytes;
+    contents.overlay.release();
     hooks.released();
   }
 

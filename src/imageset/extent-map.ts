@@ -17,7 +17,7 @@ export interface ContentExtent {
 }
 
 /** About what one extent costs in memory beside its payload (R9). */
-const EXTENT_BYTES = 128;
+export const EXTENT_BYTES = 128;
 
 /** A leaf that grows beyond this is cut in two. Small enough for an insert to move little. */
 const LEAF_EXTENTS_MAX = 64;

@@ -38,6 +38,17 @@ export class Identity {
   }
 
   /**
+   * For what is durable elsewhere already, and comes into set.json at each start if it is not there:
+   * it counts at once, and is written behind. Rejects when the set is closed.
+   */
+  async repeat(change: (file: SetFile) => SetFile): Promise<void> {
+    await this.settled(); // what is being written now does not know of it
+    if (this.closed) throw new RcopyError('E_STOPPED', `${this.folder} is closed`);
+    this.current = change(this.current);
+    this.update((file) => file).catch(() => undefined); // told to `onFailed`
+  }
+
+  /**
    * Replaces set.json with what `change` makes of it. The new content counts, here too, only when
    * it is durable. After a rejection the old content still counts and may be on disk or not.
    */

@@ -3,22 +3,31 @@
  * `frozen` is what the applier is putting into the images. Reads look in current, then frozen, then
  * the image.
  */
+import { OVERLAY_BYTES } from '../base/limits.ts';
 import type { ProvenPosition } from '../base/position.ts';
-import { ExtentMap } from './extent-map.ts';
+import { EXTENT_BYTES, ExtentMap } from './extent-map.ts';
 import type { ContentExtent } from './extent-map.ts';
+import { SlabPool, SlabStack } from './slabs.ts';
 
 /** One layer over all volumes of a set. */
 export class OverlayLayer {
   readonly volumes: ExtentMap[];
   /** The end of the last whole host request in this layer. */
   upTo: ProvenPosition | undefined;
-  /** Payload bytes and what it costs to keep track of them, over all volumes. */
-  heldBytes = 0;
+  private readonly payload: SlabStack;
+  private extents = 0;
 
-  constructor(volumeCount: number) {
+  constructor(volumeCount: number, slabs: SlabPool) {
     this.volumes = Array.from({ length: volumeCount }, () => new ExtentMap());
+    this.payload = new SlabStack(slabs);
   }
 
+  /** Payload bytes, also of what newer payload covers, and what it costs to keep track of them. */
+  get heldBytes(): number {
+    return this.payload.usedBytes + this.extents * EXTENT_BYTES;
+  }
+
+  /** Copies `data`: it may change afterwards. */
   insert(
     volume: number,
     start: number,
@@ -28,20 +37,35 @@ export class OverlayLayer {
   ): void {
     const map = this.volumes[volume];
     if (!map) return;
-    const before = map.heldBytes;
-    map.insert(start, length, data, mayFree);
-    this.heldBytes += map.heldBytes - before;
+    const before = map.count;
+    if (data === undefined) map.insert(start, length, undefined, mayFree);
+    else {
+      let at = start;
+      for (const piece of this.payload.keep(data)) {
+        map.insert(at, piece.length, piece, mayFree);
+        at += piece.length;
+      }
+    }
+    this.extents += map.count - before;
+  }
+
+  /** Nobody reads it any more: its memory is used for other payload. */
+  release(): void {
+    this.payload.release();
+    this.volumes.length = 0;
+    this.extents = 0;
   }
 }
 
 export class Overlay {
   private readonly volumeCount: number;
+  private readonly slabs = new SlabPool(OVERLAY_BYTES);
   private current: OverlayLayer;
   private frozen: OverlayLayer | undefined;
 
   constructor(volumeCount: number) {
     this.volumeCount = volumeCount;
-    this.current = new OverlayLayer(volumeCount);
+    this.current = new OverlayLayer(volumeCount, this.slabs);
   }
 
   /** Memory held by both layers, about. */
@@ -84,12 +108,13 @@ export class Overlay {
     if (this.frozen) return this.frozen;
     if (this.current.upTo === undefined) return undefined;
     this.frozen = this.current;
-    this.current = new OverlayLayer(this.volumeCount);
+    this.current = new OverlayLayer(this.volumeCount, this.slabs);
     return this.frozen;
   }
 
-  /** The frozen layer is in the images. */
+  /** The frozen layer is in the images, and nobody reads it any more. */
   release(): void {
+    this.frozen?.release();
     this.frozen = undefined;
   }
 

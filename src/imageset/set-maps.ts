@@ -2,6 +2,7 @@
  * When maps come into use and when they go: files are durable before set.json names them, and
  * set.json has stopped naming them before they are removed.
  */
+import { allDone } from '../base/all-done.ts';
 import { RcopyError } from '../base/errors.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position } from '../base/position.ts';
@@ -33,11 +34,12 @@ export async function createMaps(
   const { files } = set.environment;
   const { volumes } = set.file;
   const made: MapFile[] = [];
-  for (const [index, name] of maps.fileNames(volumes).entries()) {
+  const make = async (index: number, name: string): Promise<void> => {
     const path = setPaths.map(set.folder, name);
     const { sizeBytes = 0 } = volumes[index] ?? {};
-    made.push(await MapFile.create(files, path, maps.kind, sizeBytes, stamp, content[index]));
-  }
+    made[index] = await MapFile.create(files, path, maps.kind, sizeBytes, stamp, content[index]);
+  };
+  await allDone(maps.fileNames(volumes).map((name, index) => make(index, name)));
   await files.syncFolder(setPaths.maps(set.folder), 'MAP:SYNC-FOLDER');
   maps.use(made);
 }

@@ -45,8 +45,10 @@ async function openEpoch(set: ImageSet): Promise<void> {
   await set.applier.stampMaps(position);
   set.applied = position;
   set.feed.enter(run);
-  await set.saveCursors();
+  // The run has begun durably: a start that finds nothing of it in the cursors enters it again.
   set.hosts.roomChanged();
+  set.changed();
+  await set.saveCursors();
 }
 
 /**
@@ -142,6 +144,7 @@ export async function seal(
   if (refused) throw refused;
   if (!run.seal) appendSeal(set, run, migrationId, successor);
   await set.journal.sync();
+  // The journal alone keeps it sealed, at each start too: set.json and cursors may come behind.
   await repairSeal(set);
   const entry = set.file.seal;
   if (!entry) throw new RcopyError('E_INTERNAL', 'a durable seal stands in set.json');
@@ -255,7 +258,7 @@ export async function repairSeal(set: ImageSet): Promise<void> {
   // The seal of an epoch that came back to this set is history.
   if (run.identity.writer !== file.setId || run.epoch < file.epoch) return;
   const { record, seal: payload } = decodeSealRecord(run.seal.bytes);
-  await set.identity.update((current) => ({
+  await set.identity.repeat((current) => ({
     ...current,
     seal: {
       epoch: run.epoch,
@@ -269,9 +272,9 @@ export async function repairSeal(set: ImageSet): Promise<void> {
       record: run.seal?.bytes.toString('hex') ?? '',
     },
   }));
-  await set.saveCursors();
   set.hosts.roomChanged(); // whoever waited for the epoch's journal is refused now
   set.changed();
+  set.saveCursors().catch(() => undefined); // a failure stops the set
 }
 
 /** How a set that this one has dealt with is called. */

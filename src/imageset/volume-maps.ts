@@ -2,8 +2,10 @@
  * The maps of one kind, one for each volume, as long as the set needs them. The applier saves what
  * changed in them in every round, before the applied number moves (R7).
  */
+import { allDone } from '../base/all-done.ts';
 import type { Finding } from '../base/finding.ts';
 import { MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { comparePositions } from '../base/position.ts';
 import type { Position } from '../base/position.ts';
 import type { MapKind } from '../format/map.ts';
 import type { BlockMap } from './block-map.ts';
@@ -65,6 +67,13 @@ export class VolumeMaps {
     return this.files.some(({ map }) => map.hasChanged);
   }
 
+  /** Whether the files are complete up to there, and nothing has changed since; true of no files. */
+  isStamped(position: Position): boolean {
+    const isSo = ({ stamp, map }: MapFile): boolean =>
+      comparePositions(stamp, position) >= 0 && !map.hasChanged;
+    return this.files.every((file) => isSo(file));
+  }
+
   /** Writes over what is flawed; to be called at each start, once the set is not called clean. */
   async heal(): Promise<void> {
     for (const file of this.files) await file.heal();
@@ -103,9 +112,7 @@ export class VolumeMaps {
     const { files } = this;
     const taken = files.map(({ map }) => map.takeChanged());
     return async (stamp) => {
-      for (const [volume, file] of files.entries()) {
-        await file.save(taken[volume] ?? new Map(), stamp);
-      }
+      await allDone(files.map((file, volume) => file.save(taken[volume] ?? new Map(), stamp)));
     };
   }
 }

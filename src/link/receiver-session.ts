@@ -39,8 +39,11 @@ export interface HeardLag {
   readonly heardMs: number;
 }
 
-/** How much of a copy may be repeated after a crash. */
+/** After how much of a copy its progress is made durable, while more comes. */
 const COPY_PROGRESS_BYTES = 8 * MIB;
+
+/** Where disks are slower than the link: how much may come that a crash would have repeated. */
+const COPY_UNSAVED_BYTES_MAX = 32 * MIB;
 
 /** More than a sender within its credit can have here, frame headers included (R9). */
 const WAITING_BYTES_MAX = 2 * LINK_CREDIT_BYTES + FRAME_BODY_BYTES_MAX;
@@ -62,6 +65,8 @@ export class ReceiverSession {
   private readonly signal = new Signal();
   private consumedBytes = 0;
   private copiedSinceSave = 0;
+  /** The save of the copy's progress that is under way. */
+  private saving: Promise<void> | undefined;
   private lastAcknowledgement = '';
   /** Something is to be told that the link cannot take yet. */
   private owesWord = false;
@@ -90,10 +95,7 @@ export class ReceiverSession {
         if (this.owesWord) this.acknowledge();
       },
     });
-    this.work().catch((error: unknown) => {
-      this.channel.stop(error);
-      this.finish();
-    });
+    this.work().catch((error: unknown) => this.failed(error));
   }
 
   /** Tells the sender what is here, when that has changed. */
@@ -135,6 +137,11 @@ export class ReceiverSession {
 
   close(): void {
     this.channel.close();
+    this.finish();
+  }
+
+  private failed(error: unknown): void {
+    this.channel.stop(error);
     this.finish();
   }
 
@@ -187,7 +194,8 @@ export class ReceiverSession {
         putCopyRange(set, decodeRange(frame.body));
         this.consumed(frame.body.length);
         this.copiedSinceSave += frame.body.length;
-        if (this.copiedSinceSave >= COPY_PROGRESS_BYTES) await this.saveProgress();
+        if (this.copiedSinceSave >= COPY_UNSAVED_BYTES_MAX) await this.saving;
+        if (this.copiedSinceSave >= COPY_PROGRESS_BYTES) this.saveBeside();
         break;
       }
       case 'copy-end': {
@@ -256,6 +264,15 @@ export class ReceiverSession {
     const sender = { setId: setId as SetId, name, address };
     await this.home.exclusive(() => beginCopy(set, head, sender));
     this.acknowledge();
+  }
+
+  /** Makes durable what has come by now, while more comes. */
+  private saveBeside(): void {
+    this.saving ??= this.saveProgress()
+      .catch((error: unknown) => this.failed(error))
+      .finally(() => {
+        this.saving = undefined;
+      });
   }
 
   private async saveProgress(): Promise<void> {

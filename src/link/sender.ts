@@ -59,6 +59,8 @@ export interface SenderCounts {
 }
 
 export class Sender {
+  /** The secondary has more of what this set carries than is here: it waits for the rest. */
+  lacksCarried = false;
   readonly counts: SenderCounts = {
     sentRecords: 0,
     sentBytes: 0,
@@ -181,7 +183,10 @@ export class Sender {
     checkPeer(set, welcome);
     const there = welcome.epochs.find(({ epoch }) => epoch === run.epoch);
     // What is carried for another set may still be on its way to here.
+    this.lacksCarried = !this.isCarriedTo(there?.next ?? 0);
+    if (this.lacksCarried) set.changed();
     await this.until(() => this.isCarriedTo(there?.next ?? 0));
+    this.lacksCarried = false;
     const decision = decideResume(senderView(set, run), welcome);
     switch (decision.kind) {
       case 'stop':

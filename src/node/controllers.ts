@@ -285,9 +285,9 @@ export class Controllers {
   }
 
   private async register(entry: ControllerEntry): Promise<void> {
-    const isSame = (each: ControllerEntry): boolean =>
+    const isEntry = (each: ControllerEntry): boolean =>
       each.id === entry.id && each.name === entry.name && each.address === entry.address;
-    if (known(this.set.file).some(isSame)) return;
+    if (known(this.set.file).some(isEntry)) return;
     await this.set.identity.update((file) => {
       const others = known(file).filter(({ id }) => id !== entry.id);
       if (others.length >= CONTROLLERS_MAX) {
@@ -299,7 +299,7 @@ export class Controllers {
     });
   }
 
-  private async forget(ids: readonly ControllerId[]): Promise<void> {
+  private async forget(ids: readonly string[]): Promise<void> {
     if (!known(this.set.file).some(({ id }) => ids.includes(id))) return;
     await this.set.identity.update((file) => {
       const { controllers, ...rest } = file;
@@ -353,20 +353,20 @@ export class Controllers {
 
   private gather(): void {
     if (this.turn.kind !== 'done' || this.finishing) return;
-    this.finishing = true;
     const { epoch } = this.set.file;
-    // What was written again was flushed before, as far as its hosts know.
-    this.set.journal.sync().then(
-      () => {
-        this.finishing = false;
-        this.gatheredEpoch = epoch;
-        this.gathering?.cancel();
-        this.set.changed();
-      },
-      () => {
-        this.finishing = false; // the set has stopped
-      },
-    );
+    const gathered = (): void => {
+      this.finishing = false;
+      this.gatheredEpoch = epoch;
+      this.gathering?.cancel();
+      this.set.changed();
+    };
+    const reports = [...this.sessions.values()].map(({ report }) => report);
+    if (reports.every((report) => (report?.lost ?? []).length === 0)) return gathered();
+    // Before anybody goes on: some of it was flushed once, as far as its hosts know.
+    this.finishing = true;
+    this.set.journal.sync().then(gathered, () => {
+      this.finishing = false; // the set has stopped
+    });
   }
 
   /** Those who did not come are not waited for any more; what they lost is lost. */
@@ -378,7 +378,7 @@ export class Controllers {
     this.gathering = this.clock.after(CONTROLLERS_GATHER_MS, () => this.giveUpMissing());
     if (missing.length === 0) return;
     this.set.notices.push(`path controllers did not come back, and are not waited for: ${names}`);
-    this.forget(missing.map(({ id }) => id as ControllerId)).catch(() => undefined);
+    this.forget(missing.map(({ id }) => id)).catch(() => undefined);
   }
 
   /** Resolves when it holds of every known controller. */

@@ -12,7 +12,6 @@ import { MigrationRunner } from '../migration/runner.ts';
 import { absentSource } from './absent-source.ts';
 import type {
   MigrateAnswer,
-  MigrationMode,
   MigrationStatusAnswer,
   OnProgress,
   PrecheckAnswer,
@@ -33,7 +32,7 @@ import {
 import { isUnderWay } from './pairing.ts';
 import type { Peer } from './peers.ts';
 import type { Replication } from './replication.ts';
-import type { MigrateRequest, ResumeRequest } from './requests.ts';
+import type { MigrateRequest, MoveRequest, ResumeRequest } from './requests.ts';
 import { isReturning } from './set-state.ts';
 import { giveUpSource } from './source-lost.ts';
 
@@ -50,8 +49,6 @@ interface Drive {
   readonly by: 'command' | 'keeper';
   readonly ended: Promise<MigrateAnswer>;
 }
-
-type HowToMigrate = Pick<MigrateRequest, 'mode' | 'controllers' | 'force'>;
 
 interface GatheredFacts {
   readonly checks: Precheck[];
@@ -226,9 +223,12 @@ export class MigrationControl {
   }
 
   /** Whether this set, as it is, could move to a target that is not made yet. */
-  async checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer> {
-    const { set, address } = this.options;
-    const { checks } = await this.checksFor(partyFacts(set, address), target, { mode });
+  async checkMoveTo(
+    own: PartyFacts,
+    target: PartyFacts,
+    how: MoveRequest,
+  ): Promise<PrecheckAnswer> {
+    const { checks } = await this.checksFor(own, target, how);
     return { ready: checks.every(({ ok }) => ok), checks };
   }
 
@@ -351,7 +351,7 @@ export class MigrationControl {
   private async checksFor(
     source: PartyFacts,
     target: PartyFacts,
-    { mode, controllers = [], force = false }: HowToMigrate,
+    { mode, controllers = [], force = false }: MoveRequest,
   ): Promise<GatheredFacts> {
     const { peer } = this.options;
     const secondary = source.pair

@@ -218,7 +218,7 @@ async function copyBehind(
           return true;
         }
         // A source that is away matters only when the secondary has spoken and lacks something.
-        const heard = set.secondary !== before && isPaired;
+        const heard = isPaired && (set.secondary !== before || replication.lacksCarried);
         const failure = replication.failure ?? (heard ? owedFailure : undefined);
         if (failure) throw failure;
         return false;

@@ -17,8 +17,7 @@ import type { Clock, Timer } from '../sys/clock.ts';
 import type { PathWord } from './path-calls.ts';
 import { goalOf } from './path-goal.ts';
 import type { PathSetStatus } from './path-service.ts';
-import { PathSession } from './path-session.ts';
-import type { PathReport } from './path-session.ts';
+import type { PathReport, PathSession } from './path-session.ts';
 
 export interface PathWayOptions {
   readonly clock: Clock;

@@ -76,6 +76,11 @@ export class Replication {
     return this.sender?.isUp === true;
   }
 
+  /** It can tell what the secondary lacks only when more of what it carries has come. */
+  get lacksCarried(): boolean {
+    return this.sender?.lacksCarried === true;
+  }
+
   /** Since when it is down; undefined while it is up. */
   get isDown(): LinkDown | undefined {
     return this.isUp ? undefined : (this.down ?? this.downNow());

@@ -79,16 +79,20 @@ export interface WaitRequest extends Patience {
     | { readonly kind: 'mark'; readonly name: string };
 }
 
-export interface MigrateRequest {
-  /** The set that is the primary now. */
-  readonly from: string;
+/** Which hosts a migration has to take along, and how the secondary gets what it lacks. */
+export interface MoveRequest {
   readonly mode: MigrationMode;
-  readonly copy: MigrationCopy;
-  readonly maxRate: number | undefined;
   /** Path controllers that have to take part, by id; those that serve the set always do. */
   readonly controllers?: readonly string[] | undefined;
   /** Although hosts use FROM that no path controller leads there: they lose their disk. */
   readonly force?: boolean | undefined;
+}
+
+export interface MigrateRequest extends MoveRequest {
+  /** The set that is the primary now. */
+  readonly from: string;
+  readonly copy: MigrationCopy;
+  readonly maxRate: number | undefined;
   /** Return when the target serves hosts; the rest is for `migrate resume`. */
   readonly detach: boolean;
   readonly onProgress?: OnProgress | undefined;

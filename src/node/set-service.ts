@@ -10,7 +10,6 @@ import type {
   ImportAnswer,
   MarkAnswer,
   MigrateAnswer,
-  MigrationMode,
   MigrationStatusAnswer,
   PairAnswer,
   PrecheckAnswer,
@@ -26,6 +25,7 @@ import type {
   ExportRequest,
   ImportRequest,
   MigrateRequest,
+  MoveRequest,
   PairRequest,
   ReadRequest,
   ReplicateRequest,
@@ -60,7 +60,7 @@ export interface SetService {
 
   checkMigration(request: MigrateRequest): Promise<PrecheckAnswer>;
   /** Whether this set could move to a target that is not made yet. */
-  checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer>;
+  checkMoveTo(target: PartyFacts, how: MoveRequest): Promise<PrecheckAnswer>;
   migrate(request: MigrateRequest): Promise<MigrateAnswer>;
   migrationStatus(): MigrationStatusAnswer | Promise<MigrationStatusAnswer>;
   resumeMigration(request: ResumeRequest): Promise<MigrateAnswer>;

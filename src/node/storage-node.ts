@@ -26,7 +26,6 @@ import type {
   ImportAnswer,
   MarkAnswer,
   MigrateAnswer,
-  MigrationMode,
   MigrationStatusAnswer,
   PairAnswer,
   PrecheckAnswer,
@@ -68,6 +67,7 @@ import type {
   ExportRequest,
   ImportRequest,
   MigrateRequest,
+  MoveRequest,
   PairRequest,
   ReadRequest,
   ReplicateRequest,
@@ -277,8 +277,8 @@ export class StorageNode implements SetService {
   }
 
   /** Whether this set could move to a target that is not made yet. */
-  checkMoveTo(target: PartyFacts, mode: MigrationMode): Promise<PrecheckAnswer> {
-    return this.migrations.checkMoveTo(target, mode);
+  checkMoveTo(target: PartyFacts, how: MoveRequest): Promise<PrecheckAnswer> {
+    return this.migrations.checkMoveTo(this.facts(), target, how);
   }
 
   checkMigration(request: MigrateRequest): Promise<PrecheckAnswer> {

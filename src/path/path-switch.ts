@@ -322,7 +322,7 @@ export class PathSwitch implements PathOwner {
 
   private askForFlush(): void {
     if (this.flushing) return;
-    const [first] = [...this.exports.values()].filter(({ upstream }) => upstream);
+    const first = [...this.exports.values()].find(({ upstream }) => upstream);
     if (!first?.upstream) return;
     this.flushing = true;
     const covered = this.retained.newest;

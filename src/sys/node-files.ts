@@ -33,13 +33,10 @@ import type {
 } from './files.ts';
 import { lockDescriptor, punchHole, seekExtent } from './node-native.ts';
 import { systemCode, systemError } from './system-error.ts';
-import { WRITE_BYTES_MAX } from './write-bytes.ts';
+import { WRITE_BYTES_MAX, WRITE_PARTS_MAX, partsBehind } from './write-bytes.ts';
 import { paysOffThread, writeOffThread } from './write-thread.ts';
 
 const OPEN_FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as const;
-
-/** IOV_MAX of Linux and of the BSDs: the most parts that one writev takes. */
-const WRITE_PARTS_MAX = 1024;
 
 /** Source of all zeroes that are written; nobody writes into it. */
 const ZEROES = Buffer.alloc(MIB);
@@ -180,19 +177,6 @@ function writeSome(descriptor: number, parts: readonly Uint8Array[], position: n
     return writeSync(descriptor, first, 0, first.length, position);
   }
   return writevSync(descriptor, parts, position);
-}
-
-/** What of `parts` is left when their first `written` bytes are through. */
-function partsBehind(parts: readonly Uint8Array[], written: number): Uint8Array[] {
-  let skipped = 0;
-  let index = 0;
-  for (; index < parts.length; index++) {
-    const length = parts[index]?.length ?? 0;
-    if (skipped + length > written) break;
-    skipped += length;
-  }
-  const [cut, ...rest] = parts.slice(index);
-  return cut === undefined ? [] : [cut.subarray(written - skipped), ...rest];
 }
 
 function statusOf(path: string): FileStatus | undefined {

@@ -27,6 +27,12 @@ import PairCreate from '../../commands/pair/create.ts';
 import PairDelete from '../../commands/pair/delete.ts';
 import PairResync from '../../commands/pair/resync.ts';
 import PairSplit from '../../commands/pair/split.ts';
+import PathAdd from '../../commands/path/add.ts';
+import PathList from '../../commands/path/list.ts';
+import PathMigrate from '../../commands/path/migrate.ts';
+import PathRemove from '../../commands/path/remove.ts';
+import PathServe from '../../commands/path/serve.ts';
+import PathStatus from '../../commands/path/status.ts';
 import Read from '../../commands/read.ts';
 import Replicate from '../../commands/replicate.ts';
 import Status from '../../commands/status.ts';
@@ -72,6 +78,12 @@ export const COMMANDS: ReadonlyMap<string, CommandClass> = new Map(
     'pair:delete': PairDelete,
     'pair:resync': PairResync,
     'pair:split': PairSplit,
+    'path:add': PathAdd,
+    'path:list': PathList,
+    'path:migrate': PathMigrate,
+    'path:remove': PathRemove,
+    'path:serve': PathServe,
+    'path:status': PathStatus,
     promote: Takeover,
     read: Read,
     replicate: Replicate,

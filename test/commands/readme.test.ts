@@ -34,6 +34,14 @@ describe('the README', () => {
     for (const member of members) expect(readme).toContain(`| \`${member}\` |`);
   });
 
+  test('lists every state of a set behind a path controller', () => {
+    const source = readFileSync(join(root, 'src', 'node', 'path-service.ts'), 'utf8');
+    const [, states = ''] = /readonly state: ([^;]*);/.exec(source) ?? [];
+    const members = Array.from(states.matchAll(/'([a-z]+)'/g), ([, member = '']) => member);
+    expect(members).toHaveLength(4);
+    for (const member of members) expect(readme).toContain(`| \`${member}\` |`);
+  });
+
   test('links to files that are there', () => {
     const links = Array.from(readme.matchAll(/\]\(([^)]+)\)/g), ([, link = '']) => link);
     expect(links.length).toBeGreaterThan(5);

@@ -9,6 +9,8 @@ import type { DumpKind } from '../../src/control/inspect-file.ts';
 import type { DumpLine } from '../../src/format/dump.ts';
 import { MAP_SLOT_BYTES, mapSlotOffset } from '../../src/format/map.ts';
 import { decodeRecord } from '../../src/format/record.ts';
+import type { ControllerId } from '../../src/base/ids.ts';
+import { encodePathFile } from '../../src/format/path-file.ts';
 import { SEGMENT_HEADER_BYTES } from '../../src/format/segment.ts';
 import { MapFile } from '../../src/imageset/map-file.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
@@ -232,6 +234,35 @@ describe('set.json', () => {
     const newer = Buffer.from(SET.toString().replace('"version": 1', '"version": 2'));
     const at = SET.indexOf('  "version"');
     expect(dump(newer).damage).toContain(`${at} version: unknown version 2; this program knows 1`);
+  });
+});
+
+describe('paths.json', () => {
+  const PATHS = encodePathFile({
+    format: 'rcopy path controller',
+    version: 1,
+    controllerId: 'c'.repeat(32) as ControllerId,
+    name: 'gate',
+    starts: 3,
+    ways: [],
+  });
+
+  test('is shown line by line, under any name', () => {
+    for (const name of ['paths.json', 'copy']) {
+      const sound = dump(PATHS, name);
+      expect(sound).toMatchObject({ kind: 'paths', damage: [] });
+      expectAllCovered(sound, PATHS.length);
+      expect(sound.lines).toContainEqual(expect.objectContaining({ field: 'starts', value: '3' }));
+    }
+  });
+
+  test('with a bit flipped names its checksum, or itself', () => {
+    for (let at = 0; at < PATHS.length; at += 5) {
+      const after = dump(flipped(PATHS, at), 'paths.json');
+      expect(after.kind).toBe('paths');
+      expectAllCovered(after, PATHS.length);
+      expect(after.damage.join('\n')).toMatch(/checksum stated|^0 paths.json: /);
+    }
   });
 });
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
-import { JOURNAL_BYTES_MIN, MIB } from '../../src/base/limits.ts';
+import { CONTROL_CONNECTIONS_MAX, JOURNAL_BYTES_MIN, MIB } from '../../src/base/limits.ts';
 import { dialHosts, dialLink } from '../../src/control/http-client.ts';
 import { RemoteSet } from '../../src/control/remote-set.ts';
 import { ControlServer } from '../../src/control/server.ts';
@@ -268,6 +268,15 @@ describe('an NBD stream of a path controller', () => {
       hint: 'use osaka instead',
     });
     await expect(dial('0'.repeat(32))).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
+  });
+
+  test('[R9] as many as there may be connections leave room for commands', async () => {
+    const silent = { data: () => undefined, drained: () => undefined, closed: () => undefined };
+    acceptHosts = (stream) => stream.listen(silent);
+    const streams: ByteStream[] = [];
+    for (let count = 0; count < CONTROL_CONNECTIONS_MAX; count += 1) streams.push(await dial());
+    expect((await remote.status()).set.name).toBe('tokyo');
+    for (const stream of streams) stream.destroy();
   });
 
   test('what fails behind the first byte cuts the stream', async () => {

@@ -1,6 +1,7 @@
 /**
- * A file system and a database on the primary, through the kernel of this machine, while the
- * secondary follows: whenever the secondary is looked at, its image is one that a host could use.
+ * A file system and a database on the primary, through the kernel of this machine and a path
+ * controller, while the primary moves to another set and back, and the secondary follows: whenever
+ * the secondary is looked at, its image is one that a host could use.
  */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ import { begin, run, succeed, testWhere } from '../support/programs.ts';
 import { ServedPair } from '../support/served-pair.ts';
 
 const TEST_MS = 120_000;
-const NAME = '[R1] ext4 and sqlite on the primary, followed by the secondary';
+const NAME = '[R1] [R4] ext4 and sqlite, while the primary moves from A to B and back to A';
 const PROGRAMS = ['nbdfuse', 'losetup', 'mkfs.ext4', 'e2fsck', 'debugfs', 'python3', 'sqlite3'];
 
 /**
@@ -43,7 +44,11 @@ let pair: ServedPair;
 const problem = mountProblem();
 
 beforeAll(async () => {
-  if (problem === undefined) pair = await ServedPair.start();
+  if (problem !== undefined) return;
+  pair = await ServedPair.start();
+  await pair.make('osaka');
+  await pair.serve('osaka');
+  await pair.guard('gate', 'tokyo');
 }, TEST_MS);
 
 afterAll(async () => {
@@ -76,8 +81,21 @@ async function rowsOnTheWay(): Promise<number> {
   return rowsIn(copy);
 }
 
+/** The set moves, and the database goes on there. */
+async function moveWhileItCommits(
+  from: string,
+  to: string,
+  counts: () => number[],
+  ...how: string[]
+): Promise<void> {
+  const [source, target] = [await pair.address(from), await pair.address(to)];
+  expect(await rcopyJson('migrate', source, target, ...how)).toMatchObject({ state: 'done' });
+  const more = counts().length + 20;
+  await pair.until('more commits', () => counts().length > more);
+}
+
 async function followedThroughout(): Promise<void> {
-  const mounted = await MountedExport.make(pair.uri('tokyo'), pair.scratch);
+  const mounted = await MountedExport.make(pair.uri('gate'), pair.scratch);
   try {
     const words = ['-c', WORKLOAD, join(mounted.folder, 'rows.db')];
     const workload = begin('python3', words, { keepsInput: true, timeoutMs: TEST_MS });
@@ -86,8 +104,8 @@ async function followedThroughout(): Promise<void> {
     const before = counts().length;
     await rcopyJson('wait', await pair.address('tokyo'), '--synced', '--timeout', '60s');
     const onTheWay = await rowsOnTheWay();
-    const more = counts().length + 30;
-    await pair.until('more commits', () => counts().length > more);
+    await moveWhileItCommits('tokyo', 'osaka', counts);
+    await moveWhileItCommits('osaka', 'tokyo', counts, '--overwrite', '--copy', 'pre');
     workload.endInput();
     const { code, said } = await workload.finished;
     expect(code === 0 ? '' : said).toBe('');

@@ -90,7 +90,7 @@ testWith(
     expect(await there.look()).toBe('ok ok ok ok ok');
     await pair.make('osaka');
     const target = await pair.serve('osaka');
-    await rcopyJson('migrate', await pair.address('tokyo'), target);
+    await rcopyJson('migrate', await pair.address('tokyo'), target, '--force');
     expect(await there.look()).toBe(Array(5).fill('ESHUTDOWN').join(' '));
     expect(await refusal(pair.uri('tokyo'))).toContain('tokyo is sealed: osaka took over');
     // The target has it all and takes hosts; the secondary follows it.

@@ -82,10 +82,11 @@ describeDevices('a volume over NBD', async () => {
 });
 
 describeDevices('an export of a path controller', async () => {
-  const { device, settle, dispose, clock } = await volume();
+  const under = await volume();
+  const { device, clock } = under;
   const hosts = new PathSwitch(clock, { holdMs: 60_000, retainedBytes: 100_000 });
   const path = hosts.export('db', device.sizeBytes);
   hosts.connect(new Map([['db', device]]));
   hosts.release();
-  return { device: path.forHost(), settle, dispose };
+  return { ...under, device: path.forHost() };
 });

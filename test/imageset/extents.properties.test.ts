@@ -223,9 +223,11 @@ class Layers {
     const { volume, start, end, what } = insert;
     this.id += 1;
     const data = dataOf(insert, this.id);
+    this.expected[volume]?.set(data ?? Buffer.alloc(end - start), start);
     this.overlay.insert(volume, start, end - start, data, what === 'hole');
     this.current.cells[volume]?.insert(insert, this.id, data);
-    this.expected[volume]?.set(data ?? Buffer.alloc(end - start), start);
+    this.current.payloadBytes += data?.length ?? 0;
+    data?.fill(0xdd); // the overlay has a copy
   }
 
   /** The applier brings the frozen layer into the images, as the overlay gave it. */
@@ -243,14 +245,17 @@ interface ModelLayer {
   readonly cells: readonly Cells[];
   /** The last request in it; 0 when there is none. */
   upTo: number;
+  /** Of all payload that came into it, also of what newer payload covers. */
+  payloadBytes: number;
 }
 
 function newLayer(): ModelLayer {
-  return { cells: Array.from({ length: VOLUMES }, () => new Cells()), upTo: 0 };
+  return { cells: Array.from({ length: VOLUMES }, () => new Cells()), upTo: 0, payloadBytes: 0 };
 }
 
-function costOf({ cells }: ModelLayer): number {
-  return cells.reduce((sum, each) => sum + each.dataBytes + each.extents.length * EXTENT_COST, 0);
+function costOf({ cells, payloadBytes }: ModelLayer): number {
+  const extents = cells.reduce((sum, each) => sum + each.extents.length, 0);
+  return payloadBytes + extents * EXTENT_COST;
 }
 
 const positionAt = (sequence: number) => ({ epoch: 1, sequence, chain: sequence * 7 });

@@ -196,13 +196,13 @@ function must<T>(value: T | undefined): T {
 /** Nobody at `from` reaches an address any more, until what comes back is called. */
 function blockFrom(sites: Sites, from: string, address = A): () => void {
   let blocked = true;
-  for (const way of ['dial', 'dialHosts'] as const) {
-    const original = sites[way].bind(sites) as (...words: unknown[]) => Promise<never>;
-    sites[way] = ((...words: unknown[]) => {
-      const isBlocked = blocked && words[0] === from && words[1] === address;
-      return isBlocked ? Promise.reject(new Error('no route')) : original(...words);
-    }) as never;
-  }
+  const isBlocked = (dialler: string, dialled: string): boolean =>
+    blocked && dialler === from && dialled === address;
+  const dial = sites.dial.bind(sites);
+  const dialHosts = sites.dialHosts.bind(sites);
+  const noRoute = (): Promise<never> => Promise.reject(new Error('no route'));
+  sites.dial = (...words) => (isBlocked(words[0], words[1]) ? noRoute() : dial(...words));
+  sites.dialHosts = (...words) => (isBlocked(words[0], words[1]) ? noRoute() : dialHosts(...words));
   return () => {
     blocked = false;
   };

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
+import type { PathReadyAnswer } from '../../src/daemon/path-daemon.ts';
 import type { ReadyAnswer } from '../../src/daemon/storage-daemon.ts';
 import { run } from './processes.ts';
 
@@ -36,17 +37,17 @@ export interface LogLine {
   readonly [fact: string]: unknown;
 }
 
-/** A daemon in a process of its own. */
-export class DaemonProcess {
+/** What runs for long, in a process of its own; `Ready` is what it logs when it can be reached. */
+class LongProcess<Ready> {
   readonly log: LogLine[] = [];
   /** What it said that was no line of its log. */
   readonly noise: string[] = [];
-  readonly ready: Promise<ReadyAnswer & { nbd: string | null; address: string | null }>;
+  readonly ready: Promise<Ready>;
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   private readonly child: ChildProcess;
 
-  constructor(folder: string, ...words: readonly string[]) {
-    const args = [PROGRAM, 'daemon', folder, '--log-format', 'json', ...words];
+  constructor(command: readonly string[], folder: string, words: readonly string[]) {
+    const args = [PROGRAM, ...command, folder, '--log-format', 'json', ...words];
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
     this.child = child;
     this.ended = endOf(child);
@@ -88,6 +89,23 @@ export class DaemonProcess {
   async stop(): Promise<number | null> {
     this.child.kill('SIGTERM');
     return (await this.ended).code;
+  }
+}
+
+/** A storage daemon. */
+export class DaemonProcess extends LongProcess<ReadyAnswer> {
+  constructor(folder: string, ...words: readonly string[]) {
+    super(['daemon'], folder, words);
+  }
+}
+
+/** What a path controller logs when it can be reached. */
+export type PathReady = Omit<PathReadyAnswer, 'controller'> & { readonly controller: string };
+
+/** A path controller. */
+export class PathProcess extends LongProcess<PathReady> {
+  constructor(folder: string, ...words: readonly string[]) {
+    super(['path', 'serve'], folder, words);
   }
 }
 

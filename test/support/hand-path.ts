@@ -1,6 +1,6 @@
 /** A path controller by hand: it notes what it is asked, and answers what a test wants. */
 import type { ControllerId } from '../../src/base/ids.ts';
-import { RcopyError } from '../../src/base/errors.ts';
+import type { RcopyError } from '../../src/base/errors.ts';
 import type { PathControl } from '../../src/control/controller-calls.ts';
 import { pathRoutes } from '../../src/control/path-routes.ts';
 import { ControlServer } from '../../src/control/server.ts';

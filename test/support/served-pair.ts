@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { CompareAnswer, HostStatus, StatusAnswer } from '../../src/node/answers.ts';
 import { rcopyJson } from '../commands/harness.ts';
-import { DaemonProcess } from './daemons.ts';
+import { DaemonProcess, PathProcess } from './daemons.ts';
 import { succeed } from './programs.ts';
 
 /** The size of the volume `db`. */
@@ -20,7 +20,8 @@ const LOOK_AGAIN_MS = 50;
 
 export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
-  private readonly daemons = new Map<string, DaemonProcess>();
+  private readonly daemons = new Map<string, DaemonProcess | PathProcess>();
+  private readonly gates = new Set<string>();
 
   /** Both serve, and the secondary has everything; `toml` is what tokyo's `rcopy.toml` says. */
   static async start(toml?: string): Promise<ServedPair> {
@@ -65,7 +66,30 @@ export class ServedPair {
     return String((await daemon.ready).address);
   }
 
-  daemon(name: string): DaemonProcess {
+  /** A path controller that leads to the volumes of a set, by their names. */
+  async guard(name: string, set: string): Promise<void> {
+    await this.serveGate(name);
+    for (const volume of ['db', 'log']) {
+      const where = [volume, await this.address(set), '--volume', volume];
+      await rcopyJson('path', 'add', this.at(name), ...where);
+    }
+  }
+
+  /** What was killed serves again, at the same places. */
+  async restart(name: string): Promise<void> {
+    if (this.gates.has(name)) await this.serveGate(name);
+    else await this.serve(name);
+  }
+
+  private async serveGate(name: string): Promise<void> {
+    this.gates.add(name);
+    const words = ['--listen', '127.0.0.1:0', '--nbd', `unix:${this.socket(name)}`];
+    const gate = new PathProcess(this.at(name), ...words);
+    this.daemons.set(name, gate);
+    await gate.ready;
+  }
+
+  daemon(name: string): DaemonProcess | PathProcess {
     const found = this.daemons.get(name);
     if (!found) throw new Error(`no daemon serves ${name}`);
     return found;
