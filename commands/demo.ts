@@ -16,7 +16,7 @@ const SECONDS_MAX = 3600;
 export default class Demo extends RcopyCommand {
   static override summary = 'Move a volume while a host writes, and prove that nothing was lost.';
   static override description =
-    'Three sets in a scratch folder, each with a daemon of its own, and a path controller: a host ' +
+    'Three sets in a scratch folder, each with a daemon, and a path controller: a host ' +
     'writes over NBD through it to tokyo (A), kyoto (C) is its copy, and the volumes move to ' +
     'osaka (B) while the host goes on, on the same connections. Then tokyo is switched off. A ' +
     'separate program that shares no code with rcopy keeps its own model of every acknowledged ' +

@@ -1,6 +1,6 @@
 /**
- * The demo's picture: host, path controller, A, B, C, and what moves between them. Pure: a scene in,
- * lines out, so that every moment of it can be looked at in a test.
+ * The demo's picture: host, path controller, A, B, C, and what moves between them. Pure: a scene
+ * in, lines out, so that every moment of it can be looked at in a test.
  */
 import type { Paint } from '../paint.ts';
 import { counted, formatCount, formatSize } from '../../base/sizes.ts';
