@@ -9,16 +9,16 @@
  * A message is a line of words, some with bytes right behind it:
  *
  *     volume NAME BYTES                          a volume of zeroes
- *     image SET FIRST LAST NAME PATH             an image was imported; PATH is the line's rest
- *     write SET NAME OFFSET LENGTH               LENGTH bytes follow
- *     zeroes SET NAME OFFSET LENGTH
- *     mark SET NUMBER                            nothing was under way when it was set
+ *     image FIRST LAST NAME PATH                 an image was imported; PATH is the line's rest
+ *     write NAME OFFSET LENGTH                   LENGTH bytes follow
+ *     zeroes NAME OFFSET LENGTH
+ *     mark NUMBER                                nothing was under way when it was set
  *     read NAME OFFSET LENGTH                    LENGTH bytes follow: what the host was given
  *     compare NAME PATH                          answered with one line of JSON
  *     report                                     answered with one line of JSON
  *
- * SET is who acknowledged. Hosts are not told the sequence numbers of their writes, but they can be
- * counted: each write takes one, whoever gives it. Where a number is told, it has to be the one
+ * Hosts are not told who acknowledged their writes, nor the sequence numbers of these, but they can
+ * be counted: each write takes one, whoever gives it. Where a number is told, it has to be the one
  * that comes next by that count, so none was left out or given twice before it.
  *
  * Exits with 0 when all that was compared was equal, all reads were right and all numbers were the
@@ -111,12 +111,8 @@ function writeAll(file, bytes, position) {
 class Witness {
   /** @type {Map<string, Volume>} */
   #volumes = new Map();
-  /**
-   * How many numbers each set must have given.
-   *
-   * @type {Map<string, number>}
-   */
-  #numbers = new Map();
+  /** How many numbers must have been given. */
+  #numbers = 0;
   #acknowledged = 0;
   #reads = 0;
   /** @type {string[]} */
@@ -144,16 +140,16 @@ class Witness {
       case 'volume':
         return this.#newVolume(words[0] ?? '', Number(words[1]));
       case 'image':
-        this.#numbered(words[0] ?? '', Number(words[1]), Number(words[2]));
-        return this.#image(words[3] ?? '', words.slice(4).join(' '));
+        this.#numbered(Number(words[0]), Number(words[1]));
+        return this.#image(words[2] ?? '', words.slice(3).join(' '));
       case 'write':
-        this.#count(words[0] ?? '', 1);
-        return this.#write(words[1] ?? '', Number(words[2]), Number(words[3]));
+        this.#count(1);
+        return this.#write(words[0] ?? '', Number(words[1]), Number(words[2]));
       case 'zeroes':
-        this.#count(words[0] ?? '', 1);
-        return this.#zero(words[1] ?? '', Number(words[2]), Number(words[3]));
+        this.#count(1);
+        return this.#zero(words[0] ?? '', Number(words[1]), Number(words[2]));
       case 'mark':
-        return this.#numbered(words[0] ?? '', Number(words[1]), Number(words[1]));
+        return this.#numbered(Number(words[0]), Number(words[0]));
       case 'read':
         return this.#checkRead(words[0] ?? '', Number(words[1]), Number(words[2]));
       case 'compare':
@@ -178,27 +174,25 @@ class Witness {
   /**
    * One acknowledged request that took so many numbers.
    *
-   * @param {string} set
    * @param {number} numbers
    */
-  #count(set, numbers) {
-    this.#numbers.set(set, (this.#numbers.get(set) ?? 0) + numbers);
+  #count(numbers) {
+    this.#numbers += numbers;
     this.#acknowledged += 1;
   }
 
   /**
    * One whose numbers were told: the next ones, whoever gave those before.
    *
-   * @param {string} set
    * @param {number} first
    * @param {number} last
    */
-  #numbered(set, first, last) {
-    const next = 1 + Array.from(this.#numbers.values()).reduce((sum, given) => sum + given, 0);
+  #numbered(first, last) {
+    const next = this.#numbers + 1;
     if (first !== next || !(last >= first)) {
-      this.#problems.push(`${set} gave ${first} to ${last} where ${next} comes next`);
+      this.#problems.push(`${first} to ${last} were given where ${next} comes next`);
     }
-    this.#count(set, last - first + 1);
+    this.#count(last - first + 1);
   }
 
   /**
@@ -296,7 +290,7 @@ class Witness {
       problems: this.#problems.slice(0, 10),
       acknowledged: this.#acknowledged,
       reads: this.#reads,
-      numbers: Array.from(this.#numbers, ([set, count]) => ({ set, count })),
+      numbers: this.#numbers,
     });
   }
 

@@ -10,14 +10,15 @@ import { canRedraw, loadPaint, plainPaint, wantsColor } from '../src/cli/paint.t
 import type { Paint, Screen } from '../src/cli/paint.ts';
 import { watchSignals } from '../src/cli/stop-signals.ts';
 
-const SECONDS_DEFAULT = 13;
+const SECONDS_DEFAULT = 10;
 const SECONDS_MAX = 3600;
 
 export default class Demo extends RcopyCommand {
   static override summary = 'Move a volume while a host writes, and prove that nothing was lost.';
   static override description =
-    'Three sets in a scratch folder, each with a daemon of its own: tokyo (A) serves a host over ' +
-    'NBD, kyoto (C) is its copy, and the volumes move to osaka (B) while the host goes on. A ' +
+    'Three sets in a scratch folder, each with a daemon, and a path controller: a host ' +
+    'writes over NBD through it to tokyo (A), kyoto (C) is its copy, and the volumes move to ' +
+    'osaka (B) while the host goes on, on the same connections. Then tokyo is switched off. A ' +
     'separate program that shares no code with rcopy keeps its own model of every acknowledged ' +
     "write, and in the end compares it with kyoto's images byte by byte. Needs about 1 GiB of " +
     'disk for as long as it runs.';

@@ -1,98 +1,97 @@
-/** The demo's host: where its requests go when the set that it writes to is sealed, and which. */
+/** The demo's host: its connections, which are made once, and what it asks over them. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
-import { HostPath } from '../../src/cli/demo/host-path.ts';
+import { HostConnections } from '../../src/cli/demo/connections.ts';
 import { Traffic } from '../../src/cli/demo/traffic.ts';
 import type { Place } from '../../src/cli/demo/traffic.ts';
 import { VOLUMES } from '../../src/cli/demo/volumes.ts';
 import type { DeviceRequest, Done } from '../../src/device/device.ts';
 import { NbdServer } from '../../src/nbd/server.ts';
+import type { Clock } from '../../src/sys/clock.ts';
 import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import type { Network, NetworkAddress } from '../../src/sys/network.ts';
+import type { ByteStream } from '../../src/sys/stream.ts';
 import { seededRandom } from '../sim/random.ts';
 import { MemoryDevice } from '../support/memory-device.ts';
 
-const { clock } = nodeEnvironment;
 const SEED = 2026;
 const random = seededRandom(SEED);
 const VOLUME_BYTES = 64 * 1024;
+const at: NetworkAddress = { kind: 'unix', path: 'gate' };
 
-/** A set that hosts reach over NBD, and what it does with them. */
-class FakeSet {
-  readonly nbd: NetworkAddress;
-  readonly devices = new Map(VOLUMES.map(({ name }) => [name, new RefusingDevice(this)]));
-  readonly server: NbdServer;
-  /** Why it lets no host in. */
-  closed: RcopyError | undefined;
-  /** Why it refuses requests, once so many were done. */
+/** What the host measures with: it goes on only when a test says so. */
+let nowMs = 0;
+const clock: Clock = { ...nodeEnvironment.clock, monotonicMs: () => nowMs };
+
+/** Answers when a test says so, or refuses. */
+class HeldDevice extends MemoryDevice {
   refusal: RcopyError | undefined;
-  doneMax = 0;
-  done = 0;
-  refusedHosts = 0;
-  readonly name: string;
-
-  constructor(name: string) {
-    this.name = name;
-    this.nbd = { kind: 'unix', path: name };
-    this.server = new NbdServer({
-      clock,
-      exports: {
-        list: () => [],
-        find: (volume) => {
-          const device = this.devices.get(volume as 'db' | 'log');
-          if (this.closed) this.refusedHosts += 1;
-          return this.closed ?? (device && { name: volume, description: '', device });
-        },
-      },
-    });
-  }
-}
-
-class RefusingDevice extends MemoryDevice {
-  private readonly set: FakeSet;
-
-  constructor(set: FakeSet) {
-    super(VOLUME_BYTES);
-    this.set = set;
-  }
+  isHeld = false;
+  readonly held: (() => void)[] = [];
 
   override submit(request: DeviceRequest, done: Done): void {
-    const { set } = this;
-    if (set.refusal && set.done >= set.doneMax) {
-      done({ ok: false, error: set.refusal });
-      return;
-    }
-    set.done += 1;
-    super.submit(request, done);
+    const { refusal } = this;
+    const answer = (): void =>
+      refusal ? done({ ok: false, error: refusal }) : super.submit(request, done);
+    if (this.isHeld) this.held.push(answer);
+    else answer();
+  }
+
+  async untilHeld(requests: number): Promise<void> {
+    while (this.held.length < requests) await clock.sleep(1);
+  }
+
+  release(): void {
+    this.isHeld = false;
+    for (const answer of this.held.splice(0)) answer();
   }
 }
 
-let tokyo = new FakeSet('tokyo');
-let osaka = new FakeSet('osaka');
-let path: HostPath | undefined;
+let db = new HeldDevice(VOLUME_BYTES);
+let log = new HeldDevice(VOLUME_BYTES);
+let server: NbdServer;
+let connections: HostConnections;
+/** The controller's ends of all streams that were ever dialled. */
+let accepted: ByteStream[] = [];
 
 const network: Network = {
-  dial: async (address) => {
-    const set = [tokyo, osaka].find(({ nbd }) => nbd === address);
-    if (!set) throw new Error('nobody is there');
-    const [mine, theirs] = memoryStreamPair(clock, random, { names: ['host', set.name] });
-    set.server.accept(theirs);
+  dial: async () => {
+    const [mine, theirs] = memoryStreamPair(nodeEnvironment.clock, random, {
+      names: ['host', 'gate'],
+    });
+    accepted.push(theirs);
+    server.accept(theirs);
     return mine;
   },
   listen: () => Promise.reject(new Error('nobody listens here')),
 };
 
 beforeEach(async () => {
-  tokyo = new FakeSet('tokyo');
-  osaka = new FakeSet('osaka');
-  osaka.closed = new RcopyError('E_ROLE', 'it has not taken over');
-  path = await HostPath.open({ network, clock }, tokyo);
+  nowMs = 0;
+  accepted = [];
+  db = new HeldDevice(VOLUME_BYTES);
+  log = new HeldDevice(VOLUME_BYTES);
+  const devices = new Map([
+    ['db', db],
+    ['log', log],
+  ]);
+  server = new NbdServer({
+    clock: nodeEnvironment.clock,
+    exports: {
+      list: () => [],
+      find: (volume) => {
+        const device = devices.get(volume);
+        return device && { name: volume, description: '', device };
+      },
+    },
+  });
+  connections = await HostConnections.open({ network, clock }, at);
 });
 
 afterEach(async () => {
-  await path?.close();
-  await Promise.all([tokyo.server.stop(), osaka.server.stop()]);
+  connections.drop();
+  await server.stop();
 });
 
 function write(index: number): DeviceRequest {
@@ -100,52 +99,76 @@ function write(index: number): DeviceRequest {
   return { kind: 'write', offset: index * 100, data, length: 9, fua: false };
 }
 
-describe('the way of the host', () => {
-  test('what a sealed set refused is done by the next one, once that lets it in', async () => {
-    const host = path;
-    if (!host) throw new Error('there is a host');
-    tokyo.refusal = new RcopyError('E_SEALED', 'tokyo is sealed');
-    tokyo.doneMax = 3;
-    host.next = osaka;
-    const volumes = ['db', 'log'] as const;
-    const asked = Array.from({ length: 8 }, async (_, index) =>
-      host.ask(volumes[index % 2] ?? 'db', write(index)),
-    );
-    while (osaka.refusedHosts < 3) await clock.sleep(1);
-    expect(host.heldSinceMs).toBeDefined();
-    expect(host.pauseMs).toBe(0);
-    osaka.closed = undefined;
-    const answers = await Promise.all(asked);
-    expect(answers.filter(({ at }) => at === 'tokyo')).toHaveLength(3);
-    expect(answers.filter(({ at }) => at === 'osaka')).toHaveLength(5);
-    for (const [index, { at }] of answers.entries()) {
-      const volume = volumes[index % 2] ?? 'db';
-      for (const set of [tokyo, osaka]) {
-        const content = set.devices
-          .get(volume)
-          ?.content.toString('latin1', index * 100, index * 100 + 9);
-        expect(content === `request ${index}`).toBe(set.name === at);
-      }
-    }
-    expect(host.at).toBe('osaka');
-    expect(host.heldSinceMs).toBeUndefined();
-    expect(host.pauseMs).toBeGreaterThan(0);
+/** What it rejects with; undefined when it does not. */
+function errorOf(asked: Promise<unknown>): Promise<unknown> {
+  return asked.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describe('the connections of the host', () => {
+  test('are one to each volume, and carry what was asked of it', async () => {
+    await connections.ask('db', write(1));
+    await connections.ask('log', write(2));
+    expect(accepted).toHaveLength(VOLUMES.length);
+    expect(db.content.toString('latin1', 100, 109)).toBe('request 1');
+    const given = await connections.ask('log', { kind: 'read', offset: 200, length: 9 });
+    expect(Buffer.from(given).toString()).toBe('request 2');
   });
 
   test.each([
     ['E_NO_SPACE', 'E_NO_SPACE'],
     ['E_IO', 'E_IO'],
-  ] as const)('%s is an error for the host, not a reason to move', async (code, seen) => {
-    tokyo.refusal = new RcopyError(code, 'no');
-    osaka.closed = undefined;
-    if (path) path.next = osaka;
-    await expect(path?.ask('db', write(0))).rejects.toMatchObject({ code: seen });
-    expect(osaka.done).toBe(0);
+    ['E_SEALED', 'E_STOPPED'],
+  ] as const)('%s is an error for the host: it goes nowhere else', async (code, seen) => {
+    db.refusal = new RcopyError(code, 'no');
+    await expect(connections.ask('db', write(0))).rejects.toMatchObject({ code: seen });
+    expect(accepted).toHaveLength(VOLUMES.length);
   });
 
-  test('a sealed set is an error as long as the host knows no other', async () => {
-    tokyo.refusal = new RcopyError('E_SEALED', 'tokyo is sealed');
-    await expect(path?.ask('db', { kind: 'flush' })).rejects.toMatchObject({ code: 'E_STOPPED' });
+  test('are not made again when one breaks', async () => {
+    for (const stream of accepted) stream.destroy(new RcopyError('E_UNREACHABLE', 'cut'));
+    await expect(connections.ask('db', write(0))).rejects.toThrow('the host got an error on db');
+    await expect(connections.ask('db', write(1))).rejects.toThrow('the host got an error on db');
+    expect(accepted).toHaveLength(VOLUMES.length);
+  });
+
+  test('measure the longest wait for an answer, from one look to the next', async () => {
+    db.isHeld = true;
+    const slow = [connections.ask('db', write(0))];
+    await db.untilHeld(1);
+    nowMs = 250;
+    slow.push(connections.ask('db', write(1)));
+    await db.untilHeld(2);
+    nowMs = 400;
+    db.release();
+    await Promise.all(slow);
+    expect(connections.longestMs).toBe(400);
+    expect(connections.takeLongestMs()).toBe(400);
+    expect(connections.longestMs).toBe(0);
+    await connections.ask('log', write(2));
+    expect(connections.takeLongestMs()).toBe(0);
+  });
+
+  test('a wait that ended with an error counts as well', async () => {
+    db.isHeld = true;
+    db.refusal = new RcopyError('E_IO', 'no');
+    const refused = errorOf(connections.ask('db', write(0)));
+    await db.untilHeld(1);
+    nowMs = 70;
+    db.release();
+    expect(await refused).toMatchObject({ code: 'E_IO' });
+    expect(connections.takeLongestMs()).toBe(70);
+  });
+
+  test('a host that leaves at once waits for no answer', async () => {
+    db.isHeld = true;
+    const refused = errorOf(connections.ask('db', write(0)));
+    await db.untilHeld(1);
+    connections.drop();
+    expect(await refused).toMatchObject({ code: 'E_STOPPED' });
+    db.release();
   });
 });
 
@@ -157,25 +180,31 @@ describe('the traffic of the host', () => {
       length: 4096,
     }));
     let due = 0;
-    const traffic = new Traffic({ random, changes, later, due: () => due });
-    const db: Place[] = [];
+    // What is written matters nothing here, and seeded bytes take long.
+    const places = { ...random, bytes: (length: number) => new Uint8Array(length) };
+    const traffic = new Traffic({ random: places, changes, later, due: () => due });
+    const written: Place[] = [];
+    const outside: Place[] = [];
+    const overlapping: (readonly [Place, Place])[] = [];
     for (let burst = 0; burst < 2_000; burst += 1) {
       due = burst / 1_000;
-      const places = traffic.burst();
-      for (const [index, one] of places.entries()) {
+      const changed = traffic.burst();
+      for (const [index, one] of changed.entries()) {
         const size = VOLUMES.find(({ name }) => name === one.volume)?.sizeBytes ?? 0;
-        expect(one.offset + one.length).toBeLessThanOrEqual(size);
-        for (const other of places.slice(index + 1)) {
+        if (one.offset + one.length > size) outside.push(one);
+        for (const other of changed.slice(index + 1)) {
           const apart =
             one.volume !== other.volume ||
             one.offset + one.length <= other.offset ||
             other.offset + other.length <= one.offset;
-          expect(apart).toBe(true);
+          if (!apart) overlapping.push([one, other]);
         }
       }
-      db.push(...places.filter(({ volume }) => volume === 'db'));
+      written.push(...changed.filter(({ volume }) => volume === 'db'));
     }
-    expect(db.map(({ offset, length }) => ({ offset, length }))).toEqual(changes);
+    expect(outside).toEqual([]);
+    expect(overlapping).toEqual([]);
+    expect(written.map(({ offset, length }) => ({ offset, length }))).toEqual(changes);
     expect(traffic.rest()).toEqual([]);
   });
 });

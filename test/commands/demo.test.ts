@@ -17,7 +17,9 @@ import { playDemo } from '../../src/cli/demo/play.ts';
 import { sceneOf } from '../../src/cli/demo/scene.ts';
 import { demoView } from '../../src/cli/demo/view.ts';
 import { plainPaint } from '../../src/cli/paint.ts';
+import { lockSet } from '../../src/imageset/set-folder.ts';
 import type { StatusAnswer } from '../../src/node/answers.ts';
+import type { PathStatusAnswer } from '../../src/node/path-service.ts';
 import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import { parseAddress } from '../../src/sys/network.ts';
 import { nodeNetwork } from '../../src/sys/node-network.ts';
@@ -70,14 +72,17 @@ function run({ words, input, temporary, watch }: Program): Promise<Ended> {
   });
 }
 
-/** The demo, ended by a signal in its midst. */
-function stopped(signal: 'SIGINT' | 'SIGKILL'): Promise<Ended> {
+/** The demo, ended by a signal once it has told of something. */
+function stopped(
+  signal: 'SIGINT' | 'SIGKILL',
+  { once, words = [] }: { readonly once: string; readonly words?: readonly string[] },
+): Promise<Ended> {
   let asked = false;
   return run({
-    words: ['bin/run.js', 'demo'],
+    words: ['bin/run.js', 'demo', ...words],
     temporary: folder,
     watch: (child, stdout) => {
-      if (asked || !stdout.includes('first copy')) return;
+      if (asked || !stdout.includes(once)) return;
       asked = true;
       child.kill(signal);
     },
@@ -86,7 +91,7 @@ function stopped(signal: 'SIGINT' | 'SIGKILL'): Promise<Ended> {
 
 /** The addresses of the daemons that the demo has told of. */
 function daemonsIn(stdout: string): string[] {
-  return Array.from(stdout.matchAll(/rcopy:\/\/([0-9.]+:[0-9]+)/g), ([, address = '']) => address);
+  return stdout.match(/[0-9]+(?:\.[0-9]+){3}:[0-9]+/g) ?? [];
 }
 
 /** Waits until nobody answers there any more: who is killed takes nobody along at once. */
@@ -117,7 +122,7 @@ function proofNamed(answer: DemoAnswer, name: Proof['name']): Proof | undefined 
 
 describe('rcopy demo', () => {
   test('proves its story, and leaves nothing behind', async () => {
-    const words = ['bin/run.js', 'demo', '--json', '--seconds', '3'];
+    const words = ['bin/run.js', 'demo', '--json', '--seconds', '2'];
     const { code, stdout, stderr } = await run({ words, temporary: folder });
     expect(stderr).toBe('');
     const answer = JSON.parse(stdout) as DemoAnswer;
@@ -125,12 +130,11 @@ describe('rcopy demo', () => {
     expect(code).toBe(0);
     expect(readdirSync(folder)).toEqual([]);
 
-    const { migration, witness, sent, host, restoredSequence } = answer;
+    const { migration, witness, sent, host, controller, restoredSequence } = answer;
     const next = migration.nextSequence;
-    expect(witness.report.numbers).toEqual([
-      { set: 'tokyo', count: next - 1 },
-      { set: 'osaka', count: restoredSequence - next + 1 },
-    ]);
+    expect(witness.report.numbers).toBe(restoredSequence);
+    expect(next).toBeLessThan(restoredSequence);
+    expect(migration.state).toBe('done');
     expect(migration.journalCursor).toBeLessThanOrEqual(next);
     expect(sent.tokyo.copies).toBe(1);
     expect(sent.tokyo.copiedBytes).toBeLessThan(answer.volumeBytes / 2);
@@ -138,7 +142,14 @@ describe('rcopy demo', () => {
     expect(answer.comparedLive).toMatchObject({ equal: true, bytesCompared: answer.volumeBytes });
     expect(host.writes).toBeGreaterThan(0);
     expect(host.pauseMs).toBeGreaterThan(0);
-    expect(answer.daemons.map(({ name }) => name)).toEqual(['tokyo', 'osaka', 'kyoto']);
+    expect(controller.heldMs).toBeGreaterThan(0);
+    expect(controller.connections).toEqual([
+      expect.stringMatching(/^db from 127\.0\.0\.1:/),
+      expect.stringMatching(/^log from 127\.0\.0\.1:/),
+    ]);
+    expect(answer.sourceDeleted).toBe(true);
+    expect(answer.writesWithoutA).toBeGreaterThan(0);
+    expect(answer.daemons.map(({ name }) => name)).toEqual(['gate', 'tokyo', 'osaka', 'kyoto']);
     for (const { residentBytes } of answer.daemons) expect(residentBytes).toBeGreaterThan(0);
     for (const { referenceSha256, imageSha256 } of witness.images) {
       expect(imageSha256).toBe(referenceSha256);
@@ -169,24 +180,38 @@ describe('rcopy demo', () => {
       detail: 'skipped: mke2fs is not here',
     });
     expect(told).toContainEqual(expect.stringMatching(/^✓ the switch: osaka is B and numbers on/));
-    expect(readdirSync(keep)).toEqual(expect.arrayContaining(['kyoto', 'osaka', 'tokyo']));
+    expect(told).toContain('✓ tokyo is switched off: the host goes on');
+    expect(answer.sourceDeleted).toBe(false);
+    expect(readdirSync(keep)).toEqual(expect.arrayContaining(['gate', 'kyoto', 'osaka', 'tokyo']));
     const shown = demoView(answer, plainPaint).join('\n');
     expect(shown).toContain('– e2fsck finds nothing on kyoto');
     expect(shown).toContain(`Kept in ${keep}.`);
   });
 
   test('takes its folder and its daemons away when it is stopped', async () => {
-    const { code, stderr, stdout } = await stopped('SIGINT');
+    const { code, stderr, stdout } = await stopped('SIGINT', { once: 'first copy' });
     expect(stderr).toContain('stopped by SIGINT');
     expect(code).toBe(130);
     expect(readdirSync(folder)).toEqual([]);
     await untilNobodyAt(daemonsIn(stdout));
   });
 
+  test('stops all in order in the middle of a migration, and leaves what is kept', async () => {
+    const keep = join(folder, 'kept');
+    const words = ['--seconds', '1', '--keep', keep];
+    const { code, stderr } = await stopped('SIGINT', { once: 'the switch', words });
+    expect(stderr).toContain('stopped by SIGINT');
+    expect(code).toBe(130);
+    for (const name of ['gate', 'tokyo', 'osaka', 'kyoto']) {
+      // Rejects when a process has the folder still.
+      (await lockSet(nodeEnvironment, join(keep, name), { lockWaitMs: 0 })).release();
+    }
+  });
+
   test('leaves no daemon behind when it is killed', async () => {
-    const { stdout } = await stopped('SIGKILL');
+    const { stdout } = await stopped('SIGKILL', { once: 'first copy' });
     const addresses = daemonsIn(stdout);
-    expect(addresses).toHaveLength(2);
+    expect(addresses).toHaveLength(3); // tokyo, the controller, kyoto
     await untilNobodyAt(addresses);
   });
 
@@ -219,12 +244,12 @@ async function testify(image: Buffer, messages: readonly (string | Buffer)[]): P
 
 describe('the witness', () => {
   const messages = [
-    'write tokyo db 5 5\nhello',
-    'write tokyo db 3145700 12\n',
+    'write db 5 5\nhello',
+    'write db 3145700 12\n',
     Buffer.from([0, 10, 13, 255, 0, 10, 1, 2, 3, 4, 5, 6]),
     'read db 6 3\nell',
-    'zeroes osaka db 7 2\n',
-    'mark osaka 4\n',
+    'zeroes db 7 2\n',
+    'mark 4\n',
   ];
   const expected = Buffer.alloc(IMAGE_BYTES);
   expected.write('he\0\0o', 5);
@@ -235,13 +260,9 @@ describe('the witness', () => {
     expect(code).toBe(0);
     expect(answers).toMatchObject([
       { volume: 'db', equal: true, differsAt: null },
-      { content: true, problems: [], acknowledged: 4, reads: 1 },
+      { content: true, problems: [], acknowledged: 4, reads: 1, numbers: 4 },
     ]);
     expect(answers[0]?.['imageSha256']).toBe(answers[0]?.['referenceSha256']);
-    expect(answers[1]?.['numbers']).toEqual([
-      { set: 'tokyo', count: 2 },
-      { set: 'osaka', count: 2 },
-    ]);
   });
 
   test.each([0, 7, 1_048_576, IMAGE_BYTES - 1])('sees one wrong byte, at %i', async (offset) => {
@@ -260,8 +281,8 @@ describe('the witness', () => {
   });
 
   test.each([
-    ['a number left out', 'mark osaka 6\n', 'osaka gave 6 to 6 where 5 comes next'],
-    ['a number given twice', 'mark tokyo 4\n', 'tokyo gave 4 to 4 where 5 comes next'],
+    ['a number left out', 'mark 6\n', '6 to 6 were given where 5 comes next'],
+    ['a number given twice', 'mark 4\n', '4 to 4 were given where 5 comes next'],
     [
       'a wrong read',
       'read db 5 2\nhe'.replace('he', 'ha'),
@@ -273,7 +294,7 @@ describe('the witness', () => {
     expect(answers[1]).toMatchObject({ content: false, problems: [problem] });
   });
 
-  test.each(['write tokyo db 0 9\nshort', 'write tokyo db 3145728 513\n', 'hum\n'])(
+  test.each(['write db 0 9\nshort', 'write db 3145728 513\n', 'hum\n'])(
     'does not guess at %j',
     async (message) => {
       const { code, stderr } = await run({
@@ -313,15 +334,36 @@ function statusOf(
 }
 
 describe('the scene', () => {
-  const nobody = { host: undefined, a: undefined, b: undefined, c: undefined };
-  const cast = { ...nobody, isCAway: false, fetching: undefined };
+  const nobody = { host: undefined, gate: undefined, a: undefined, b: undefined, c: undefined };
+  const cast = { ...nobody, isAOff: false, isCAway: false, fetching: undefined };
 
   test('shows a target that nobody has written to as empty, and a stopped set as that', () => {
     const b = statusOf({ role: 'primary', epoch: 0, state: 'simplex' }, 1);
     const scene = sceneOf({ ...cast, b, isCAway: true });
     expect(scene.b).toMatchObject({ role: 'empty', epoch: undefined, number: undefined });
     expect(scene.c).toMatchObject({ role: 'stopped', alive: false, number: undefined });
-    expect(scene.host.at).toBe('nobody');
+    expect(scene.gate).toMatchObject({ state: '', leadsTo: 'nowhere' });
+  });
+
+  test.each([
+    ['tokyo', 'open', 'a'],
+    ['osaka', 'open', 'b'],
+    ['tokyo', 'holding', 'held'],
+    ['osaka', 'replaying', 'held'],
+    ['tokyo', 'away', 'held'],
+  ])('shows the controller at %s, %s, as %s', (name, state, leadsTo) => {
+    const sets = [{ set: { name }, state, waitingRequests: 5 }];
+    const gate = { sets, hosts: [{}, {}] } as unknown as PathStatusAnswer;
+    const shown = sceneOf({ ...cast, gate }).gate;
+    expect(shown).toEqual({ state, waiting: 5, connections: 2, leadsTo });
+  });
+
+  test('shows a source that is gone as that, whoever served it last', () => {
+    expect(sceneOf({ ...cast, isAOff: true }).a).toMatchObject({
+      role: 'switched off',
+      alive: false,
+      number: undefined,
+    });
   });
 
   test('counts for each sender its own numbers, as long as its link is up', () => {
@@ -345,7 +387,8 @@ describe('the scene', () => {
 
 describe('the picture', () => {
   const scene: Scene = {
-    host: { writes: 1204, bytes: 64_000_000, at: 'b' },
+    host: { writes: 1204, bytes: 64_000_000 },
+    gate: { state: 'open', waiting: 0, connections: 2, leadsTo: 'b' },
     a: { title: 'A tokyo', role: 'sealed', epoch: 1, label: 'newest', number: 838, alive: false },
     b: { title: 'B osaka', role: 'primary', epoch: 2, label: 'newest', number: 960, alive: true },
     c: {
@@ -366,6 +409,10 @@ describe('the picture', () => {
       '                           ┌─ host ───────────────┐',
       '                           │ writes         1,204 │ 61 MiB',
       '                           └──────────┬───────────┘',
+      '                                      ▼',
+      '                           ┌─ path controller ────┐',
+      '                           │ open                 │ 2 connections',
+      '                           └──────────┬───────────┘',
       '                                      └──●─────────────────────┐',
       '                                                               ▼',
       '  ┌─ A tokyo ────────────┐                          ┌─ B osaka ────────────┐',
@@ -382,10 +429,23 @@ describe('the picture', () => {
     ]);
   });
 
+  test('shows a host that waits at the controller', () => {
+    const gate = { state: 'holding', waiting: 3, connections: 2, leadsTo: 'held' } as const;
+    expect(pictureOf({ ...scene, gate }, 3, plainPaint).slice(3, 9)).toEqual([
+      '                                      ▼',
+      '                           ┌─ path controller ────┐',
+      '                           │ holding    3 waiting │ 2 connections',
+      '                           └──────────┬───────────┘',
+      '                                      │',
+      '                                    waits',
+    ]);
+  });
+
   test('stays within its place at every moment', () => {
-    for (const at of ['a', 'b', 'held', 'nobody'] as const) {
+    for (const leadsTo of ['a', 'b', 'held', 'nowhere'] as const) {
       for (let tick = 0; tick < 60; tick += 1) {
-        const lines = pictureOf({ ...scene, host: { ...scene.host, at } }, tick, plainPaint);
+        const gate = { ...scene.gate, leadsTo, waiting: 128, state: 'replaying' };
+        const lines = pictureOf({ ...scene, gate }, tick, plainPaint);
         expect(lines).toHaveLength(PICTURE_LINES);
         const widest = Math.max(...lines.map((line) => Array.from(line).length));
         expect(widest).toBeLessThanOrEqual(PICTURE_COLUMNS);

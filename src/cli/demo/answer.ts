@@ -19,6 +19,8 @@ export type ProofName =
   | 'numbers'
   | 'one-copy'
   | 'one-writer'
+  | 'connections'
+  | 'without-source'
   | 'marks'
   | 'sound';
 
@@ -54,9 +56,15 @@ export interface DemoAnswer {
     readonly writes: number;
     readonly writtenBytes: number;
     readonly reads: number;
-    /** How long it waited for an answer at the switch, and at most otherwise. */
+    /** The longest that it waited for an answer around the switch, and otherwise. */
     readonly pauseMs: number;
     readonly slowestMs: number;
+  };
+  readonly controller: {
+    /** From hold to release at the switch; null when it held nobody. */
+    readonly heldMs: number | null;
+    /** The host's connections: the export, and where it comes from. */
+    readonly connections: readonly string[];
   };
   readonly daemons: readonly DaemonUsage[];
   readonly imported: ImportAnswer;
@@ -67,6 +75,10 @@ export interface DemoAnswer {
   readonly migration: MigrateAnswer;
   /** How long kyoto was seen to be owed records by both at once. */
   readonly bothSentMs: number;
+  /** Whether tokyo's folder was deleted when it was switched off. */
+  readonly sourceDeleted: boolean;
+  /** Writes that the host was answered after that. */
+  readonly writesWithoutA: number;
   readonly restoredSequence: number;
   readonly marks: readonly DemoMark[];
   /** Osaka against kyoto while the host wrote, and when all was closed. */

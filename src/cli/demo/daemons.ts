@@ -1,7 +1,7 @@
 /**
- * The daemons of the demo, each a process of its own: `rcopy daemon` as anybody would start it.
- * They end in order when they are stopped here. However this process ends, none stays behind: each
- * ends when its standard input does.
+ * The daemons of the demo, each a process of its own: `rcopy daemon` and `rcopy path serve`, as
+ * anybody would start them. They end in order when they are stopped here. However this process
+ * ends, none stays behind: each ends when its standard input does.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
@@ -12,25 +12,27 @@ import { RcopyError } from '../../base/errors.ts';
 import type { ErrorCode } from '../../base/errors.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { parseAddress } from '../../sys/network.ts';
+import type { NetworkAddress } from '../../sys/network.ts';
 import { EXIT_CODES } from '../exit-codes.ts';
-import type { Exports } from './host-path.ts';
 
 /** How long one may take to end in order, in milliseconds. */
 const STOP_MS_MAX = 10_000;
 
 export interface StartOptions {
   readonly name: string;
-  readonly folder: string;
+  /** The words of its command, but for those that are the same for all. */
+  readonly words: readonly string[];
   /** `HOST:PORT` to listen at; a free port of this machine, unless told. */
-  readonly listen?: string;
-  /** Bytes a second to its secondary. */
-  readonly maxRate?: number;
+  readonly listen?: string | undefined;
 }
 
 /** A daemon that is ready. */
-export interface Daemon extends Exports {
+export interface Daemon {
+  readonly name: string;
   /** `rcopy://HOST:PORT`. */
   readonly address: string;
+  /** Where it serves hosts. */
+  readonly nbd: NetworkAddress;
 }
 
 /** One line of a daemon's log, as far as it is read here. */
@@ -73,12 +75,15 @@ export class Daemons {
   }
 
   /** Starts one, and waits until it is ready. Rejects with the error that it ended with. */
-  async start({ name, folder, listen, maxRate }: StartOptions): Promise<Daemon> {
+  async start({ name, words, listen = '127.0.0.1:0' }: StartOptions): Promise<Daemon> {
     if (this.closed) throw new RcopyError('E_STOPPED', 'the demo is over');
-    const words = ['daemon', folder, '--until-stdin-ends', '--log-format', 'json'];
-    words.push('--listen', listen ?? '127.0.0.1:0', '--nbd', '127.0.0.1:0');
-    if (maxRate !== undefined) words.push('--max-rate', String(maxRate));
-    const daemon = new DaemonProcess(name, [this.program, ...words]);
+    const same = ['--until-stdin-ends', '--log-format', 'json', '--nbd', '127.0.0.1:0'];
+    const daemon = new DaemonProcess(name, [
+      this.program,
+      ...words,
+      ...same,
+      ...['--listen', listen],
+    ]);
     this.running.set(name, daemon);
     daemon.ended.then(
       () => this.running.delete(name),
@@ -100,9 +105,10 @@ export class Daemons {
     await daemon.ended.finally(() => timer.cancel());
   }
 
-  /** Stops all, and starts no more. */
-  async close(): Promise<void> {
+  /** Stops all, `first` before the others, and starts no more. */
+  async close(first: string): Promise<void> {
     this.closed = true;
+    await this.stop(first).catch(() => undefined);
     await Promise.allSettled(Array.from(this.running.keys(), (name) => this.stop(name)));
     process.off('exit', this.killAll);
   }

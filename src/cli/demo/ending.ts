@@ -1,75 +1,58 @@
 /** How the demo's story ends: everything is stopped in order, and what is left is looked at. */
-import { isRcopyError, messageOf } from '../../base/errors.ts';
 import { inspectSet } from '../../control/inspect.ts';
 import { setPaths } from '../../imageset/set-folder.ts';
-import type {
-  CompareAnswer,
-  MigrateAnswer,
-  ReplicateAnswer,
-  VerifyAnswer,
-} from '../../node/answers.ts';
+import type { CompareAnswer, ReplicateAnswer, VerifyAnswer } from '../../node/answers.ts';
 import type { DemoAnswer, DemoMark } from './answer.ts';
-import type { Board } from './board.ts';
-import type { DemoHost } from './host.ts';
-import { HostPath } from './host-path.ts';
 import type { DemoImages } from './images.ts';
+import type { Left, Moved } from './move.ts';
+import { PATIENCE_MS } from './pace.ts';
 import { proofOf } from './proof.ts';
-import type { Refusal } from './proof.ts';
-import type { Player } from './players.ts';
-import type { StoryOptions } from './story.ts';
+import type { Acting, StoryParts } from './story.ts';
 import { ALL_BYTES, VOLUMES } from './volumes.ts';
-import type { Witness } from './witness.ts';
-
-const TIMEOUT_MS = 120_000;
 
 /** What the acts before have left. */
-export interface Told extends StoryOptions {
-  readonly witness: Witness;
-  readonly board: Board;
-  /** On the monotonic clock. */
-  readonly startMs: number;
+export interface Told extends StoryParts, Omit<Acting, 'pace'>, Moved {
   readonly images: DemoImages;
-  readonly imported: DemoAnswer['imported'];
-  readonly host: DemoHost;
+  readonly left: Left;
   readonly marks: readonly DemoMark[];
   readonly firstCopy: ReplicateAnswer;
-  readonly migration: MigrateAnswer;
   readonly comparedLive: CompareAnswer;
-  readonly a: Player;
-  readonly b: Player;
-  readonly c: Player;
+  /** Who was connected to the controller. */
+  readonly connectedAtFirst: readonly string[];
+  readonly connectedAtLast: readonly string[];
 }
 
 export async function endStory(told: Told): Promise<DemoAnswer> {
-  const { environment, stage, run, images, a, b, c } = told;
+  const { options, images, left, host, b, c } = told;
+  const { environment, stage, run } = options;
   const { nextSequence, sent } = await stopInOrder(told);
+  stage.now('the witness compares its own files with kyoto, byte by byte');
+  const [testimony, fsck] = await Promise.all([
+    testimonyOf(told),
+    images.kind === 'ext4' ? run('e2fsck', ['-fn', setPaths.image(c.folder, 'db')]) : undefined,
+  ]);
+  const { report, comparisons } = testimony;
+  const sets = {
+    a: left.set,
+    b: inspectSet(environment, b.folder),
+    c: inspectSet(environment, c.folder),
+  };
   stage.now('comparing osaka with kyoto, and reading everything');
   const { compared, verified } = await readClosed(told);
 
-  stage.now('the witness compares its own files with kyoto, byte by byte');
-  const [testimony, fsck, sealed] = await Promise.all([
-    testimonyOf(told),
-    images.kind === 'ext4' ? run('e2fsck', ['-fn', setPaths.image(c.folder, 'db')]) : undefined,
-    refusalOf(told),
-  ]);
-  const { report, comparisons } = testimony;
-
+  const writesWithoutA = host.counts.writes - left.writesBefore;
   const proof = proofOf({
     ...told,
     ...testimony,
-    ...{ compared, verified, sent, nextSequence, fsck, sealed },
+    ...{ compared, verified, sent, nextSequence, fsck, sets, writesWithoutA },
     fileSystem: images.kind === 'ext4',
-    sets: {
-      a: inspectSet(environment, a.folder),
-      b: inspectSet(environment, b.folder),
-      c: inspectSet(environment, c.folder),
-    },
   });
   return {
     ...answerOf(told),
     proved: proof.every(({ ok }) => ok !== false),
     proof,
     sent,
+    writesWithoutA,
     restoredSequence: compared.sequence,
     compared,
     verified,
@@ -77,16 +60,19 @@ export async function endStory(told: Told): Promise<DemoAnswer> {
   };
 }
 
-/** Kyoto gets the last records, then the daemons end, the sender first. */
-async function stopInOrder({ stage, board, daemons, a, b, c }: Told): Promise<{
+/** Kyoto gets the last mark, then the daemons end, the controller before the set that it needs. */
+async function stopInOrder({ options, board, marks, a, gate, b, c }: Told): Promise<{
   readonly nextSequence: number;
   readonly sent: DemoAnswer['sent'];
 }> {
-  stage.now('the last records; then all daemons are stopped');
-  await b.set.replicate({ timeoutMs: TIMEOUT_MS, maxRate: undefined });
+  const { stage, daemons } = options;
+  stage.now('kyoto gets the last mark; then all daemons are stopped');
+  const name = marks.at(-1)?.name ?? '';
+  await c.set.wait({ until: { kind: 'mark', name }, timeoutMs: PATIENCE_MS });
   const { journal } = await b.set.status();
   await board.stop();
-  for (const { name } of [b, a, c]) await daemons.stop(name);
+  await daemons.stop(gate.name);
+  await Promise.all([b, c].map(({ name: player }) => daemons.stop(player)));
   return {
     nextSequence: journal.nextSequence,
     sent: { tokyo: board.sent(a.name), osaka: board.sent(b.name) },
@@ -94,7 +80,7 @@ async function stopInOrder({ stage, board, daemons, a, b, c }: Told): Promise<{
 }
 
 /** No daemon is there: this process opens the sets itself. */
-async function readClosed({ site, b, c }: Told): Promise<{
+async function readClosed({ options: { site }, b, c }: Told): Promise<{
   readonly compared: CompareAnswer;
   readonly verified: readonly VerifyAnswer[];
 }> {
@@ -115,31 +101,11 @@ async function testimonyOf({ witness, c }: Told) {
   return { comparisons, report, witnessExit: await witness.end() };
 }
 
-/** Asks the sealed set once more, when its daemon was started again. */
-async function refusalOf({ daemons, site, network, environment, a }: Told): Promise<Refusal> {
-  const daemon = await daemons.start({ name: a.name, folder: a.folder });
-  const path = HostPath.open({ network, clock: environment.clock }, daemon);
-  const admitsHosts = await path.then(
-    (opened) => opened.close().then(() => true),
-    () => false,
-  );
-  const data = [Buffer.from('too late')];
-  const set = await site.open(daemon.address);
-  const refusal = await set.write({ volume: 'log', offset: 0, data, sync: true }).then(
-    () => ({ code: undefined, message: 'it took a write' }),
-    (error: unknown) => ({
-      code: isRcopyError(error) ? error.code : undefined,
-      message: messageOf(error),
-    }),
-  );
-  await daemons.stop(a.name);
-  return { ...refusal, admitsHosts };
-}
-
 type Ending =
   | 'proved'
   | 'proof'
   | 'sent'
+  | 'writesWithoutA'
   | 'restoredSequence'
   | 'compared'
   | 'verified'
@@ -147,19 +113,30 @@ type Ending =
 
 /** The part of the answer that was known before the end. */
 function answerOf(told: Told): Omit<DemoAnswer, Ending> {
-  const { environment, kept, folder, host, board, startMs } = told;
-  const { imported, firstCopy, migration, marks, comparedLive, a, b, c } = told;
-  const { pauseMs, slowestMs } = host.path;
+  const { options, host, board, startMs, switched, left } = told;
+  const { imported, firstCopy, migration, marks, comparedLive, a, b, c, gate } = told;
+  const { environment, kept, folder } = options;
+  const { hostMs, beforeMs, heldMs } = switched;
+  const afterMs = host.longestSinceMs;
   return {
     seconds: (environment.clock.monotonicMs() - startMs) / 1000,
     folder: kept ? folder : null,
-    host: { ...host.counts, pauseMs: tenths(pauseMs), slowestMs: tenths(slowestMs) },
-    daemons: [a, b, c].map(({ name }) => Object.assign({ name }, board.usage(name))),
+    host: {
+      ...host.counts,
+      pauseMs: tenths(hostMs),
+      slowestMs: tenths(Math.max(beforeMs, afterMs)),
+    },
+    controller: {
+      heldMs: heldMs === null ? null : tenths(heldMs),
+      connections: told.connectedAtLast,
+    },
+    daemons: [gate, a, b, c].map(({ name }) => Object.assign({ name }, board.usage(name))),
     imported,
     volumeBytes: ALL_BYTES,
     firstCopy,
     migration,
     bothSentMs: tenths(board.bothSentMs),
+    sourceDeleted: left.deleted,
     marks,
     comparedLive,
   };

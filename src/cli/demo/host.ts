@@ -1,10 +1,10 @@
 /**
  * The demo's host: writes and reads over NBD, several requests at once, and tells the witness what
- * was acknowledged, in the order in which it was.
+ * was acknowledged, in the order in which it was. It knows two volumes and no image set.
  */
 import type { DeviceRequest } from '../../device/device.ts';
 import type { Clock } from '../../sys/clock.ts';
-import type { HostPath } from './host-path.ts';
+import type { HostConnections } from './connections.ts';
 import type { Change, Traffic } from './traffic.ts';
 import type { Witness } from './witness.ts';
 
@@ -13,7 +13,7 @@ const LOOK_EVERY_BURSTS = 8;
 
 export interface HostParts {
   readonly clock: Clock;
-  readonly path: HostPath;
+  readonly connections: HostConnections;
   readonly traffic: Traffic;
   readonly witness: Witness;
 }
@@ -32,7 +32,6 @@ interface Acknowledged {
 
 export class DemoHost {
   readonly counts: HostCounts = { writes: 0, writtenBytes: 0, reads: 0 };
-  readonly path: HostPath;
   /** Never resolves; rejects when the host got an error. */
   readonly failed: Promise<never>;
   private readonly parts: HostParts;
@@ -44,7 +43,6 @@ export class DemoHost {
   /** Begins to write at once. */
   constructor(parts: HostParts) {
     this.parts = parts;
-    this.path = parts.path;
     this.running = this.run();
     this.failed = this.running.then(() => new Promise<never>(() => undefined));
     this.failed.catch(() => undefined);
@@ -57,14 +55,35 @@ export class DemoHost {
     });
   }
 
-  /** Writes what is still due, flushes, and leaves. */
-  async stop(): Promise<void> {
+  /** Resolves when it has written so often since now. */
+  async untilWritten(writes: number): Promise<void> {
+    const wanted = this.counts.writes + writes;
+    while (this.counts.writes < wanted) await this.between(async () => undefined);
+  }
+
+  /** The longest wait for an answer since it was taken last, cut between two bursts. */
+  takeLongestMs(): Promise<number> {
+    return this.between(async () => this.parts.connections.takeLongestMs());
+  }
+
+  /** The longest wait for an answer since it was taken last. */
+  get longestSinceMs(): number {
+    return this.parts.connections.longestMs;
+  }
+
+  /** Writes what is still due, and flushes; it stays connected. */
+  async finish(): Promise<void> {
     this.stopping = true;
     await this.running;
   }
 
+  /** Ends the connections of a host that has finished. */
+  async leave(): Promise<void> {
+    await this.parts.connections.close();
+  }
+
   private async run(): Promise<void> {
-    const { clock, traffic, path } = this.parts;
+    const { clock, traffic } = this.parts;
     while (!this.stopping) {
       await this.burst(traffic.burst());
       await this.pause();
@@ -73,7 +92,6 @@ export class DemoHost {
     for (let rest = traffic.rest(); rest.length > 0; rest = traffic.rest()) await this.burst(rest);
     await this.pause();
     await this.flush();
-    await path.close();
   }
 
   /** A few writes at once; now and then durable ones, a flush, a look at what was written. */
@@ -89,24 +107,24 @@ export class DemoHost {
 
   private async change(change: Change, acknowledged: Acknowledged[]): Promise<void> {
     const { volume, offset, length, data } = change;
-    const { at } = await this.path.ask(volume, requestOf(change));
+    await this.parts.connections.ask(volume, requestOf(change));
     this.counts.writes += 1;
     this.counts.writtenBytes += length;
-    const line = `${data ? 'write' : 'zeroes'} ${at} ${volume} ${offset} ${length}`;
-    acknowledged.push({ line, data });
+    acknowledged.push({ line: `${data ? 'write' : 'zeroes'} ${volume} ${offset} ${length}`, data });
   }
 
   /** The witness knows what has to be there. */
   private async look(): Promise<void> {
-    const { volume, offset, length } = this.parts.traffic.look();
-    const { data } = await this.path.ask(volume, { kind: 'read', offset, length });
+    const { connections, traffic, witness } = this.parts;
+    const { volume, offset, length } = traffic.look();
+    const data = await connections.ask(volume, { kind: 'read', offset, length });
     this.counts.reads += 1;
-    await this.parts.witness.tell(`read ${volume} ${offset} ${length}`, data);
+    await witness.tell(`read ${volume} ${offset} ${length}`, data);
   }
 
   /** Of the whole set, whatever volume it is asked of. */
   private async flush(): Promise<void> {
-    await this.path.ask('db', { kind: 'flush' });
+    await this.parts.connections.ask('db', { kind: 'flush' });
   }
 
   private async pause(): Promise<void> {

@@ -1,55 +1,57 @@
-/** How the demo's story opens: a volume with something in it, two sets, their daemons. */
+/** How the demo's story opens: a volume with something in it, two sets, the path controller. */
 import { MIB } from '../../base/limits.ts';
 import { formatSize } from '../../base/sizes.ts';
+import { formatAddress } from '../../sys/network.ts';
 import type { DemoAnswer } from './answer.ts';
+import { leadTo, startGate } from './gate.ts';
+import type { Gate } from './gate.ts';
 import { makeImages } from './images.ts';
 import type { DemoImages } from './images.ts';
-import type { Player, Players } from './players.ts';
-import type { StoryOptions } from './story.ts';
+import type { Player } from './players.ts';
+import type { StoryParts } from './story.ts';
 import { DB, VOLUMES } from './volumes.ts';
-import type { Witness } from './witness.ts';
 
 const JOURNAL_BYTES = 256 * MIB;
 
 /** What tokyo sends a second: slow enough to be seen, and more than the host writes. */
 const TOKYO_RATE = 10 * MIB;
 
-export interface OpeningParts {
-  readonly options: StoryOptions;
-  readonly players: Players;
-  readonly witness: Witness;
-}
-
 export interface Opened {
   readonly images: DemoImages;
   readonly imported: DemoAnswer['imported'];
   readonly a: Player;
   readonly c: Player;
+  readonly gate: Gate;
 }
 
-export async function openStory(parts: OpeningParts): Promise<Opened> {
-  const images = await makeVolume(parts.options);
-  const { a, c } = await startPair(parts);
+export async function openStory(parts: StoryParts): Promise<Opened> {
+  const { stage } = parts.options;
+  stage.now('making a volume with something in it, and starting the daemons');
+  const [images, { a, c, gate }] = await Promise.all([makeVolume(parts), startDaemons(parts)]);
+  stage.tell(volumeText(images));
   const imported = await importFirst(parts, a, images);
-  return { images, imported, a, c };
+  await leadTo(gate, a.address);
+  const hostsAt = formatAddress(gate.nbd);
+  stage.tell(`gate is the path controller: it leads to tokyo, and the host stays at ${hostsAt}`);
+  return { images, imported, a, c, gate };
 }
 
-async function makeVolume(options: StoryOptions): Promise<DemoImages> {
-  const { environment, folder, stage, run } = options;
-  stage.now('making a volume with something in it');
-  const images = await makeImages(environment.files, folder, run);
+function makeVolume({ options }: StoryParts): Promise<DemoImages> {
+  const { environment, folder, run } = options;
+  return makeImages(environment.files, folder, run);
+}
+
+function volumeText({ kind, files }: DemoImages): string {
   const what =
-    images.kind === 'ext4'
-      ? `an ext4 file system with ${images.files} files, made by mke2fs`
+    kind === 'ext4'
+      ? `an ext4 file system with ${files} files, made by mke2fs`
       : 'an image without a file system, since mke2fs is not here';
-  stage.tell(`volume db: ${formatSize(DB.sizeBytes)}, ${what}`);
-  return images;
+  return `volume db: ${formatSize(DB.sizeBytes)}, ${what}`;
 }
 
-/** Makes both sets, and starts their daemons; they are no pair yet. */
-async function startPair({ options, players, witness }: OpeningParts) {
-  const { site, stage } = options;
-  stage.now('making tokyo and kyoto, and starting their daemons');
+/** Makes both sets, and starts their daemons and the controller; they are no pair yet. */
+async function startDaemons({ options, players, witness, board }: StoryParts) {
+  const { site } = options;
   await site.create({
     folder: players.place('tokyo'),
     volumes: VOLUMES,
@@ -58,21 +60,22 @@ async function startPair({ options, players, witness }: OpeningParts) {
   });
   for (const { name, sizeBytes } of VOLUMES) await witness.tell(`volume ${name} ${sizeBytes}`);
   await site.makeLike(players.place('kyoto'), players.place('tokyo'));
-  const [a, c] = await Promise.all([
+  const [a, c, gate] = await Promise.all([
     players.start('tokyo', { maxRate: TOKYO_RATE }),
     players.start('kyoto'),
+    startGate({ ...options, board }),
   ]);
-  return { a, c };
+  return { a, c, gate };
 }
 
 async function importFirst(
-  { options: { site, stage }, witness }: OpeningParts,
+  { options: { site, stage }, witness }: StoryParts,
   a: Player,
   images: DemoImages,
 ): Promise<DemoAnswer['imported']> {
   const imported = await site.importImage(a.address, { volume: DB.name, file: images.first });
   const { firstSequence, lastSequence, dataBytes } = imported;
-  await witness.tell(`image tokyo ${firstSequence} ${lastSequence} db ${images.first}`);
+  await witness.tell(`image ${firstSequence} ${lastSequence} db ${images.first}`);
   const data = formatSize(dataBytes);
   stage.tell(`tokyo is A, a daemon at ${a.address}: volumes db and log, ${data} imported`);
   return imported;

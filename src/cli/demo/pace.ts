@@ -1,6 +1,9 @@
 /** The time that the demo's host writes, and its parts: when things happen. */
 import type { Clock } from '../../sys/clock.ts';
 
+/** How long anything may take that is waited for, in milliseconds. */
+export const PATIENCE_MS = 120_000;
+
 export class Pace {
   private readonly clock: Clock;
   private readonly wholeMs: number;

@@ -1,13 +1,13 @@
 /**
- * The demo's picture: host, A, B, C, and what moves between them. Pure: a scene in, lines out, so
- * that every moment of it can be looked at in a test.
+ * The demo's picture: host, path controller, A, B, C, and what moves between them. Pure: a scene
+ * in, lines out, so that every moment of it can be looked at in a test.
  */
 import type { Paint } from '../paint.ts';
-import { formatCount, formatSize } from '../../base/sizes.ts';
+import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 
 /** Columns and lines that the picture takes. */
 export const PICTURE_COLUMNS = 76;
-export const PICTURE_LINES = 16;
+export const PICTURE_LINES = 20;
 
 /** One box. */
 export interface BoxScene {
@@ -22,14 +22,24 @@ export interface BoxScene {
   readonly alive: boolean;
 }
 
+/** The path controller. */
+export interface GateScene {
+  /** Of the way to the set, as it says itself; empty before it is there. */
+  readonly state: string;
+  /** Requests of the host that wait there. */
+  readonly waiting: number;
+  readonly connections: number;
+  /** Which set takes the host's commands; `held`: none for a moment. */
+  readonly leadsTo: 'a' | 'b' | 'held' | 'nowhere';
+}
+
 /** One moment. */
 export interface Scene {
   readonly host: {
     readonly writes: number;
     readonly bytes: number;
-    /** Who takes its commands; `held`: nobody for a moment. */
-    readonly at: 'a' | 'b' | 'held' | 'nobody';
   };
+  readonly gate: GateScene;
   readonly a: BoxScene;
   readonly b: BoxScene;
   readonly c: BoxScene;
@@ -41,6 +51,10 @@ export interface Scene {
 }
 
 const BOX_COLUMNS = 24;
+/** The rows at which the boxes begin. */
+const GATE_ROW = 4;
+const SET_ROW = 9;
+const C_ROW = 16;
 const LEFT = 2;
 const MIDDLE = LEFT + 25;
 const RIGHT = LEFT + 50;
@@ -99,25 +113,45 @@ type Place = readonly [row: number, column: number];
 export function pictureOf(scene: Scene, tick: number, paint: Paint): string[] {
   const canvas = new Canvas(PICTURE_LINES);
   drawHost(canvas, scene);
-  drawBox(canvas, 5, LEFT, scene.a);
-  drawBox(canvas, 5, RIGHT, scene.b);
-  drawBox(canvas, 12, MIDDLE, scene.c);
-  drawHostWay(canvas, scene, tick);
+  drawGate(canvas, scene, tick);
+  drawBox(canvas, SET_ROW, LEFT, scene.a);
+  drawBox(canvas, SET_ROW, RIGHT, scene.b);
+  drawBox(canvas, C_ROW, MIDDLE, scene.c);
   drawFetch(canvas, scene, tick);
   if (scene.sendingA !== undefined) {
-    canvas.put(8, LEFT_LINE, '┬', scene.a.alive ? 'plain' : 'faint');
-    const way = [...down(9, LEFT_LINE), ...across(10, LEFT_LINE, C_FROM_A)];
-    drawWay(canvas, [...way, [11, C_FROM_A]], tick, scene.sendingA > 0);
-    canvas.put(9, LEFT_LINE + 2, toSend(scene.sendingA), 'faint');
+    drawSending(
+      canvas,
+      { line: LEFT_LINE, end: C_FROM_A, alive: scene.a.alive },
+      tick,
+      scene.sendingA,
+    );
+    canvas.put(SET_ROW + 4, LEFT_LINE + 2, toSend(scene.sendingA), 'faint');
   }
   if (scene.sendingB !== undefined) {
-    canvas.put(8, RIGHT_LINE, '┬', scene.b.alive ? 'plain' : 'faint');
-    const way = [...down(9, RIGHT_LINE), ...across(10, RIGHT_LINE, C_FROM_B)];
-    drawWay(canvas, [...way, [11, C_FROM_B]], tick, scene.sendingB > 0);
+    drawSending(
+      canvas,
+      { line: RIGHT_LINE, end: C_FROM_B, alive: scene.b.alive },
+      tick,
+      scene.sendingB,
+    );
     const text = toSend(scene.sendingB);
-    canvas.put(9, RIGHT_LINE - 1 - text.length, text, 'faint');
+    canvas.put(SET_ROW + 4, RIGHT_LINE - 1 - text.length, text, 'faint');
   }
   return canvas.lines(paint);
+}
+
+interface Sender {
+  /** The columns where its way leaves its box, and where it comes down on C. */
+  readonly line: number;
+  readonly end: number;
+  readonly alive: boolean;
+}
+
+function drawSending(canvas: Canvas, sender: Sender, tick: number, numbers: number): void {
+  const { line, end, alive } = sender;
+  canvas.put(SET_ROW + 3, line, '┬', alive ? 'plain' : 'faint');
+  const way = [...down(SET_ROW + 4, line), ...across(SET_ROW + 5, line, end)];
+  drawWay(canvas, [...way, [C_ROW - 1, end]], tick, numbers > 0);
 }
 
 function toSend(numbers: number): string {
@@ -128,6 +162,39 @@ function drawHost(canvas: Canvas, { host }: Scene): void {
   drawFrame(canvas, 0, MIDDLE, 'host', 1, true);
   drawInside(canvas, 1, MIDDLE, 'writes', formatCount(host.writes), 'strong');
   canvas.put(1, MIDDLE + BOX_COLUMNS + 1, formatSize(host.bytes), 'faint');
+}
+
+/** The controller, the host's way to it, and its way to the set. */
+function drawGate(canvas: Canvas, { gate }: Scene, tick: number): void {
+  const { state, waiting, connections, leadsTo } = gate;
+  const isThere = state !== '';
+  drawFrame(canvas, GATE_ROW, MIDDLE, 'path controller', 1, isThere);
+  if (!isThere) return;
+  const busy = leadsTo !== 'nowhere' && leadsTo !== 'held';
+  drawInside(
+    canvas,
+    GATE_ROW + 1,
+    MIDDLE,
+    state,
+    waiting === 0 ? '' : `${waiting} waiting`,
+    'plain',
+  );
+  if (connections > 0) {
+    const column = MIDDLE + BOX_COLUMNS + 1;
+    canvas.put(GATE_ROW + 1, column, counted(connections, 'connection'), 'faint');
+    canvas.put(GATE_ROW - 2, MIDDLE_LINE, '┬');
+    drawWay(canvas, [[GATE_ROW - 1, MIDDLE_LINE]], tick, busy);
+  }
+  if (leadsTo === 'nowhere') return;
+  canvas.put(GATE_ROW + 2, MIDDLE_LINE, '┬');
+  if (leadsTo === 'held') {
+    canvas.put(GATE_ROW + 3, MIDDLE_LINE, '│', 'warning');
+    canvas.put(GATE_ROW + 4, MIDDLE_LINE - 2, 'waits', 'warning');
+    return;
+  }
+  const line = leadsTo === 'a' ? LEFT_LINE : RIGHT_LINE;
+  const way = across(GATE_ROW + 3, MIDDLE_LINE, line);
+  drawWay(canvas, [...way, [SET_ROW - 1, line]], tick, true);
 }
 
 function drawBox(canvas: Canvas, row: number, column: number, box: BoxScene): void {
@@ -170,24 +237,6 @@ function drawInside(
   canvas.put(row, column + BOX_COLUMNS - 2 - right.length, right, look);
 }
 
-function drawHostWay(canvas: Canvas, { host }: Scene, tick: number): void {
-  switch (host.at) {
-    case 'a':
-    case 'b': {
-      const line = host.at === 'a' ? LEFT_LINE : RIGHT_LINE;
-      canvas.put(2, MIDDLE_LINE, '┬');
-      drawWay(canvas, [...across(3, MIDDLE_LINE, line), [4, line]], tick, true);
-      return;
-    }
-    case 'held':
-      canvas.put(2, MIDDLE_LINE, '┬');
-      canvas.put(3, MIDDLE_LINE, '│', 'warning');
-      canvas.put(4, MIDDLE_LINE - 2, 'waits', 'warning');
-      return;
-    case 'nobody':
-  }
-}
-
 function drawFetch(canvas: Canvas, { fetching }: Scene, tick: number): void {
   if (!fetching) return;
   const from = LEFT + BOX_COLUMNS + 1;
@@ -195,13 +244,13 @@ function drawFetch(canvas: Canvas, { fetching }: Scene, tick: number): void {
   const { doneBytes, totalBytes } = fetching;
   const share = totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes);
   const busy = share < 1;
-  canvas.put(6, from, `${'─'.repeat(columns - 1)}▶`, busy ? 'accent' : 'faint');
-  if (busy) canvas.put(6, from + (tick % (columns - 1)), '●', 'accent');
+  canvas.put(SET_ROW + 1, from, `${'─'.repeat(columns - 1)}▶`, busy ? 'accent' : 'faint');
+  if (busy) canvas.put(SET_ROW + 1, from + (tick % (columns - 1)), '●', 'accent');
   const bar = columns - 5;
   const full = Math.floor(share * bar);
-  canvas.put(7, from, '━'.repeat(full), 'accent');
-  canvas.put(7, from + full, '─'.repeat(bar - full), 'faint');
-  canvas.put(7, from + bar, `${Math.floor(share * 100)}%`.padStart(5), 'plain');
+  canvas.put(SET_ROW + 2, from, '━'.repeat(full), 'accent');
+  canvas.put(SET_ROW + 2, from + full, '─'.repeat(bar - full), 'faint');
+  canvas.put(SET_ROW + 2, from + bar, `${Math.floor(share * 100)}%`.padStart(5), 'plain');
 }
 
 /** A way that ends in an arrow head; where something moves, a dot goes along it. */
@@ -210,8 +259,8 @@ function drawWay(canvas: Canvas, way: readonly Place[], tick: number, busy: bool
   for (const [index, place] of way.entries()) {
     canvas.put(...place, lineCharacter(way[index - 1], place, way[index + 1]), look);
   }
-  const dot = way[tick % (way.length - 1)];
-  if (busy && dot) canvas.put(...dot, '●', look);
+  const dot = way[tick % Math.max(1, way.length - 1)];
+  if (busy && dot && way.length > 1) canvas.put(...dot, '●', look);
 }
 
 /** The box-drawing character of a place, from where the way comes and where it goes. */

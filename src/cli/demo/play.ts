@@ -5,6 +5,7 @@ import type { Environment } from '../../sys/environment.ts';
 import type { Network } from '../../sys/network.ts';
 import type { DemoAnswer } from './answer.ts';
 import { Daemons } from './daemons.ts';
+import { GATE_NAME } from './gate.ts';
 import type { RunProgram } from './programs.ts';
 import { openScratch } from './scratch.ts';
 import { openStage } from './stage.ts';
@@ -32,20 +33,20 @@ const LOCK_WAIT_MS = 10_000;
 
 /** Plays the demo. The answer says whether everything was proved. */
 export async function playDemo(options: DemoOptions): Promise<DemoAnswer> {
-  const { environment, stopped } = options;
+  const { environment } = options;
   const scratch = openScratch(environment, options.keep);
   const stage = await openStage({ ...options, clock: environment.clock });
   const daemons = new Daemons(options.program, environment.clock);
   const site = new Site(environment, { lockWaitMs: LOCK_WAIT_MS });
   try {
     const { folder, kept } = scratch;
-    const story = playStory({ ...options, site, daemons, stage, folder, kept });
-    return await Promise.race([story, daemons.failed, stopped]);
+    return await playStory({ ...options, site, daemons, stage, folder, kept });
   } finally {
     stage.close();
     // Each in turn, whatever becomes of the one before: what went wrong first is what is told.
     await site.close().catch(() => undefined);
-    await daemons.close();
+    // The controller first: what the host was answered is made durable where it leads to.
+    await daemons.close(GATE_NAME);
     scratch.close();
   }
 }

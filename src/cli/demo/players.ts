@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Site } from '../../control/site.ts';
 import type { SetService } from '../../node/set-service.ts';
 import type { Board } from './board.ts';
-import type { Daemon, Daemons, StartOptions } from './daemons.ts';
+import type { Daemon, Daemons } from './daemons.ts';
 
 export type PlayerName = 'tokyo' | 'osaka' | 'kyoto';
 
@@ -11,6 +11,14 @@ export type PlayerName = 'tokyo' | 'osaka' | 'kyoto';
 export interface Player extends Daemon {
   readonly folder: string;
   readonly set: SetService;
+}
+
+/** How the daemon of a set is started. */
+export interface PlayerOptions {
+  /** `HOST:PORT` where others know it. */
+  readonly listen?: string;
+  /** Bytes a second to its secondary. */
+  readonly maxRate?: number;
 }
 
 export interface PlayersParts {
@@ -34,19 +42,19 @@ export class Players {
   }
 
   /** Starts the daemon of a set; the board watches it from now on. */
-  async start(
-    name: PlayerName,
-    how: Pick<StartOptions, 'listen' | 'maxRate'> = {},
-  ): Promise<Player> {
+  async start(name: PlayerName, how: PlayerOptions = {}): Promise<Player> {
+    const { listen, maxRate } = how;
     const { daemons, site, board } = this.parts;
     const folder = this.place(name);
-    const daemon = await daemons.start({ name, folder, ...how });
+    const words = ['daemon', folder];
+    if (maxRate !== undefined) words.push('--max-rate', String(maxRate));
+    const daemon = await daemons.start({ name, words, listen });
     const set = await site.open(daemon.address);
     board.watch(name, set);
     return { ...daemon, folder, set };
   }
 
-  /** Stops one in order, until {@link startAgain}. */
+  /** Stops one in order; it is away until {@link startAgain}. */
   async stop({ name }: Player): Promise<void> {
     this.parts.board.watch(name, undefined);
     await this.parts.daemons.stop(name);

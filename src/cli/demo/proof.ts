@@ -4,7 +4,9 @@ import type { InspectAnswer } from '../../control/inspect.ts';
 import type { CompareAnswer, MigrateAnswer, SentStatus, VerifyAnswer } from '../../node/answers.ts';
 import { counted, formatCount, formatSize } from '../../base/sizes.ts';
 import type { DemoMark, Proof } from './answer.ts';
+import type { Left } from './move.ts';
 import type { ProgramEnd } from './programs.ts';
+import { VOLUMES } from './volumes.ts';
 import type { WitnessComparison, WitnessReport } from './witness.ts';
 
 /** How the sealed set answered. */
@@ -33,7 +35,11 @@ export interface Evidence {
   readonly fsck: ProgramEnd | undefined;
   /** Whether the volume holds a file system at all. */
   readonly fileSystem: boolean;
-  readonly sealed: Refusal;
+  readonly left: Left;
+  readonly writesWithoutA: number;
+  /** The host's connections, as the controller saw them. */
+  readonly connectedAtFirst: readonly string[];
+  readonly connectedAtLast: readonly string[];
   readonly sets: { readonly [set in 'a' | 'b' | 'c']: InspectAnswer };
 }
 
@@ -46,7 +52,9 @@ export function proofOf(evidence: Evidence): Proof[] {
     fileSystemProof(evidence),
     numbersProof(evidence),
     copyProof(evidence),
+    connectionsProof(evidence),
     writerProof(evidence),
+    withoutSourceProof(evidence),
     marksProof(evidence),
     soundProof(evidence),
   ];
@@ -122,28 +130,26 @@ function fileSystemProof({ fsck, fileSystem }: Evidence): Proof {
 }
 
 /**
- * The witness counted what each set acknowledged. If that is as many as there are numbers on either
- * side of the seal, each number was given once, to something that the host was told is done.
+ * The witness counted what was acknowledged, whoever did it: hosts are not told. If that is as many
+ * as there are numbers, each was given once, to something that the host was told is done. At marks
+ * it knows the number, so one that is too many before the switch is not made up for behind it.
  */
-function numbersProof({ report, migration, nextSequence, sets }: Evidence): Proof {
-  const [tokyo, osaka, more] = report.numbers;
+function numbersProof({ report, migration, marks, nextSequence, sets }: Evidence): Proof {
   const next = migration.nextSequence;
+  const before = marks.filter(({ sequence }) => sequence < next);
   const ok =
-    tokyo?.set === 'tokyo' &&
-    tokyo.count === next - 1 &&
-    osaka?.set === 'osaka' &&
-    osaka.count === nextSequence - next &&
-    more === undefined &&
+    report.numbers === nextSequence - 1 &&
+    before.length > 0 &&
+    before.length < marks.length &&
     sets.a.seal?.nextSequence === next &&
     sets.c.cursors?.applied.sequence === nextSequence - 1;
   const last = formatCount(nextSequence - 1);
   const given = `tokyo 1 to ${formatCount(next - 1)}, osaka ${formatCount(next)} to ${last}`;
-  const counts = report.numbers.map(({ set, count }) => `${set} ${formatCount(count)}`);
   return {
     name: 'numbers',
     ok,
     claim: 'each number is one answered write',
-    detail: ok ? given : `${given}; counted: ${counts.join(', ')}`,
+    detail: ok ? given : `${given}; counted: ${formatCount(report.numbers)}`,
   };
 }
 
@@ -156,14 +162,42 @@ function copyProof({ sent: { tokyo, osaka } }: Evidence): Proof {
   };
 }
 
-function writerProof({ sealed, sets }: Evidence): Proof {
-  const { code, admitsHosts, message } = sealed;
-  const ok = code === 'E_SEALED' && !admitsHosts && sets.a.set?.role === 'retired';
+/** A connection has a port of its own: a second one in its place would have another. */
+function connectionsProof({ connectedAtFirst, connectedAtLast }: Evidence): Proof {
+  const first = connectedAtFirst.join(', ');
+  const last = connectedAtLast.join(', ');
+  const ok = first === last && connectedAtLast.length === VOLUMES.length;
+  return {
+    name: 'connections',
+    ok,
+    claim: 'the host kept its connections',
+    detail: ok ? last : `at first ${first || 'none'}, at last ${last || 'none'}`,
+  };
+}
+
+function writerProof({ left, sets }: Evidence): Proof {
+  const { code, admitsHosts, message } = left.refusal;
+  const refused = code === 'E_SEALED' && !admitsHosts;
+  const { role } = sets.a.set ?? {};
+  const without = refused ? `it is ${role}` : admitsHosts ? 'it lets hosts in' : message;
+  const ok = refused && role === 'retired';
   return {
     name: 'one-writer',
     ok,
-    claim: 'tokyo takes no more writes',
-    detail: ok ? 'started anew, it lets no host in: E_SEALED' : message,
+    claim: 'tokyo took no more writes',
+    detail: ok ? 'asked past the controller, it let no host in: E_SEALED' : without,
+  };
+}
+
+function withoutSourceProof({ left, writesWithoutA }: Evidence): Proof {
+  const { wasNeeded, deleted } = left;
+  const writes = counted(writesWithoutA, 'write');
+  const done = `${writes} since it was switched off${deleted ? ' and deleted' : ''}`;
+  return {
+    name: 'without-source',
+    ok: !wasNeeded && writesWithoutA > 0,
+    claim: 'the host went on without tokyo',
+    detail: wasNeeded ? 'osaka still needed it' : done,
   };
 }
 

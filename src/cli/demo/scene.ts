@@ -1,32 +1,34 @@
 /** The demo's cast as the picture shows it now, from what the sets last said. Pure. */
 import type { StatusAnswer } from '../../node/answers.ts';
-import type { BoxScene, Scene } from './picture.ts';
+import type { PathStatusAnswer } from '../../node/path-service.ts';
+import { gateSet } from './gate-facts.ts';
+import type { BoxScene, GateScene, Scene } from './picture.ts';
 
 /** The host, as far as the picture shows it. */
-export interface HostScene {
-  readonly writes: number;
-  readonly bytes: number;
-  /** The set that it writes to; `held` between two of them. */
-  readonly at: 'tokyo' | 'osaka' | 'held';
-}
+export type HostScene = Scene['host'];
 
 /** Who is on the stage; undefined for who has not answered. */
 export interface Cast {
   readonly host: HostScene | undefined;
+  readonly gate: PathStatusAnswer | undefined;
   readonly a: StatusAnswer | undefined;
   readonly b: StatusAnswer | undefined;
   readonly c: StatusAnswer | undefined;
+  /** A was there, and is switched off for good. */
+  readonly isAOff: boolean;
   /** C was there, and is stopped for a while. */
   readonly isCAway: boolean;
   /** B fetches what it lacks from A. */
   readonly fetching: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
 }
 
-export function sceneOf({ host, a, b, c, isCAway, fetching }: Cast): Scene {
+export function sceneOf({ host, gate, a, b, c, isAOff, isCAway, fetching }: Cast): Scene {
+  const off = isAOff ? { role: 'switched off' } : {};
   const away = isCAway && !c ? { role: 'stopped' } : {};
   return {
-    host: { writes: host?.writes ?? 0, bytes: host?.bytes ?? 0, at: placeOf(host) },
-    a: { ...boxOf(a), title: 'A tokyo', label: 'newest', number: a && newestOf(a) },
+    host: host ?? { writes: 0, bytes: 0 },
+    gate: gateOf(gate),
+    a: { ...boxOf(a), ...off, title: 'A tokyo', label: 'newest', number: a && newestOf(a) },
     b: { ...boxOf(b), title: 'B osaka', label: 'newest', number: newestOfPrimary(b) },
     c: { ...boxOf(c), ...away, title: 'C kyoto', label: 'restored', number: restoredOf(c) },
     fetching,
@@ -35,17 +37,13 @@ export function sceneOf({ host, a, b, c, isCAway, fetching }: Cast): Scene {
   };
 }
 
-function placeOf(host: HostScene | undefined): Scene['host']['at'] {
-  switch (host?.at) {
-    case undefined:
-      return 'nobody';
-    case 'held':
-      return 'held';
-    case 'tokyo':
-      return 'a';
-    case 'osaka':
-      return 'b';
-  }
+function gateOf(gate: PathStatusAnswer | undefined): GateScene {
+  const set = gate && gateSet(gate);
+  if (!gate || !set) return { state: '', waiting: 0, connections: 0, leadsTo: 'nowhere' };
+  const { state, waitingRequests: waiting } = set;
+  const place = set.set.name === 'osaka' ? 'b' : 'a';
+  const leadsTo = state === 'open' ? place : 'held';
+  return { state, waiting, connections: gate.hosts.length, leadsTo };
 }
 
 function newestOf({ journal }: StatusAnswer): number {

@@ -29,7 +29,7 @@ export function demoView(answer: DemoAnswer, paint: Paint): string[] {
 
 function facts(answer: DemoAnswer): string[][] {
   const { host, sent, migration, imported, volumeBytes, bothSentMs } = answer;
-  const { nextSequence, journalCursor, copy, copiedBytes, switchPauseMs } = migration;
+  const { nextSequence, journalCursor, copy, copiedBytes } = migration;
   const owed = nextSequence - journalCursor;
   const onDisk = answer.witness.images.reduce((sum, image) => sum + image.imageBytesOnDisk, 0);
   return [
@@ -49,11 +49,10 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     [
       'switch',
-      `the host waited ${formatDuration(host.pauseMs)} once ` +
-        `(else up to ${formatDuration(host.slowestMs)}); ` +
-        `the sets took ${formatDuration(switchPauseMs)}`,
+      `the host waited ${formatDuration(host.pauseMs)} for an answer ` +
+        `(else up to ${formatDuration(host.slowestMs)})`,
     ],
-    ['', 'it went to osaka by itself: a path controller will do that for any host'],
+    ['', heldText(answer)],
     [
       'handover',
       `N = ${formatCount(nextSequence)}, journal cursor ${formatCount(journalCursor)}: ` +
@@ -61,8 +60,22 @@ function facts(answer: DemoAnswer): string[][] {
     ],
     ...twoSenders(bothSentMs),
     ['contents', copiedText(copy, copiedBytes)],
+    ['without A', withoutText(answer)],
     ['daemons', `${answer.daemons.length} processes, at most ${memoryOf(answer)}`],
   ];
+}
+
+/** What the two ends of the switch measured themselves. */
+function heldText({ controller, migration }: DemoAnswer): string {
+  const { heldMs } = controller;
+  const sets = `the sets took ${formatDuration(migration.switchPauseMs)}`;
+  if (heldMs === null) return `the path controller held nobody; ${sets}`;
+  return `from hold to release at the controller: ${formatDuration(heldMs)}; ${sets}`;
+}
+
+function withoutText({ sourceDeleted, writesWithoutA }: DemoAnswer): string {
+  const gone = sourceDeleted ? 'tokyo was switched off and deleted' : 'tokyo was switched off';
+  return `${gone}; ${counted(writesWithoutA, 'write')} since then`;
 }
 
 function proofRow({ ok, claim, detail }: Proof, { good, bad, warning, faint }: Paint): string[] {

@@ -23,8 +23,8 @@ export interface WitnessReport {
   readonly problems: readonly string[];
   readonly acknowledged: number;
   readonly reads: number;
-  /** How many numbers each set gave, by the witness's own count, in order of the first ones. */
-  readonly numbers: readonly { readonly set: string; readonly count: number }[];
+  /** How many numbers were given, by the witness's own count. */
+  readonly numbers: number;
 }
 
 interface Waiting {
