@@ -67,7 +67,7 @@ export class VolumeMaps {
     return this.files.some(({ map }) => map.hasChanged);
   }
 
-  /** Whether the files are complete up to there, and nothing has changed since; true of no files. */
+  /** Whether the files are complete up to there and nothing has changed since; true of none. */
   isStamped(position: Position): boolean {
     const isSo = ({ stamp, map }: MapFile): boolean =>
       comparePositions(stamp, position) >= 0 && !map.hasChanged;

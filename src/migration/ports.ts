@@ -97,7 +97,7 @@ export interface SecondaryPort {
 
 /** The path controllers in front of A, all of them; none where hosts are moved by hand. */
 export interface ControllerPort {
-  /** All have noted where their hosts may move, durably, and let them wait: nothing is under way. */
+  /** All have noted durably where hosts may move, and let them wait: nothing is under way. */
   hold(migration: Migration): Promise<void>;
   /** All are at B, and what A had answered and lost is written again: hosts go on there. */
   switched(migration: Migration): Promise<void>;

@@ -46,39 +46,6 @@ import type {
 import { turnOf } from './path-turns.ts';
 import type { Turn } from './path-turns.ts';
 
-/** One controller while it speaks with this set. */
-class Attached {
-  readonly entry: ControllerEntry;
-  readonly generation: number;
-  /** Known to the set when the reign began, or was so when it came. */
-  expected: boolean;
-  /** Lost writes that were taken again in this reign, on streams of any generation. */
-  replayed = 0;
-  report: ReportCall | undefined;
-  /** Ends its NBD streams at once. */
-  readonly streams = new Set<(error: RcopyError) => void>();
-  /** Answers its watch. */
-  waiting: ((word: PathWord) => void) | undefined;
-  told: PathWord | undefined;
-  /** It speaks with this set now; else its streams may still be there. */
-  isLinked = true;
-  isFenced = false;
-
-  constructor(entry: ControllerEntry, generation: number, expected: boolean) {
-    this.entry = entry;
-    this.generation = generation;
-    this.expected = expected;
-  }
-
-  drop(why: string): void {
-    this.isLinked = false;
-    this.isFenced = true;
-    const error = new RcopyError('E_STOPPED', why);
-    for (const end of this.streams) end(error);
-    this.streams.clear();
-  }
-}
-
 export interface ControllersOptions {
   readonly set: ImageSet;
   readonly address: string;
@@ -90,7 +57,7 @@ export class Controllers {
   private readonly address: string;
   private readonly bootId: string;
   private readonly clock: Clock;
-  private readonly sessions = new Map<ControllerId, Attached>();
+  private readonly sessions = new Map<ControllerId, AttachedController>();
   private server: NbdServer | undefined;
   /** Where the history stood when the set was opened. */
   private readonly openedAt: { readonly epoch: number; readonly sequence: number };
@@ -151,7 +118,7 @@ export class Controllers {
     before?.drop('a newer stream of the same controller has come');
     const expected = known(set.file).some((each) => each.id === id);
     const entry = { id, name, address };
-    const session = new Attached(entry, generation, expected);
+    const session = new AttachedController(entry, generation, expected);
     session.replayed = before?.replayed ?? 0;
     this.sessions.set(id, session);
     if (set.file.role === 'primary' && !set.file.seal) {
@@ -269,16 +236,16 @@ export class Controllers {
   }
 
   /** The controller, if it speaks with this set now. */
-  private attached(id: ControllerId): Attached | undefined {
+  private attached(id: ControllerId): AttachedController | undefined {
     const session = this.sessions.get(id);
     return session?.isLinked ? session : undefined;
   }
 
-  private linked(): Attached[] {
+  private linked(): AttachedController[] {
     return [...this.sessions.values()].filter(({ isLinked }) => isLinked);
   }
 
-  private speaker({ controllerId, generation }: SpeakerCall): Attached {
+  private speaker({ controllerId, generation }: SpeakerCall): AttachedController {
     const attached = this.attached(controllerId);
     if (attached?.generation === generation) return attached;
     throw isOlder(controllerId.slice(0, 8));
@@ -382,7 +349,10 @@ export class Controllers {
   }
 
   /** Resolves when it holds of every known controller. */
-  private async within(what: string, holds: (attached: Attached) => boolean): Promise<void> {
+  private async within(
+    what: string,
+    holds: (attached: AttachedController) => boolean,
+  ): Promise<void> {
     const { set } = this;
     const lagging = () =>
       known(set.file).filter(({ id }) => {
@@ -409,7 +379,7 @@ export class Controllers {
     );
   }
 
-  private tell(attached: Attached, atOnce: boolean): void {
+  private tell(attached: AttachedController, atOnce: boolean): void {
     const { waiting, told } = attached;
     if (!waiting) return;
     const word = this.wordFor(attached);
@@ -435,7 +405,7 @@ export class Controllers {
     return role === 'primary' && !seal && this.isOpen ? `${this.bootId}/${epoch}` : '';
   }
 
-  private wordFor(attached: Attached): PathWord {
+  private wordFor(attached: AttachedController): PathWord {
     const { set } = this;
     const { file } = set;
     const run = set.ownRun();
@@ -457,7 +427,7 @@ export class Controllers {
     };
   }
 
-  private phaseFor({ entry }: Attached): PathPhase {
+  private phaseFor({ entry }: AttachedController): PathPhase {
     const { set } = this;
     const { seal, role, name, migration } = set.file;
     if (set.failure) return closedBy(set.failure.message);

@@ -8,7 +8,7 @@
  * | sealed | an epoch behind that seal, of the same group | to the successor |
  * | sealed | sealed behind that seal as well | on to that one's successor |
  * | sealed | anything else, or nothing yet | nowhere: they wait |
- * | nothing, or closed | that it accepted the migration which was being prepared | to the successor |
+ * | nothing, or closed | that it accepted the migration that was prepared | to the successor |
  * | nothing, or closed | anything else | nowhere: they wait |
  */
 import type { MigrationId } from '../base/ids.ts';

@@ -1,6 +1,6 @@
 /**
- * The way of hosts to one image set, wherever that moves: keeps a session at the set, and at the one
- * that it may move to; follows what they say (path-goal.ts); and turns the switch (path-switch.ts).
+ * The way of hosts to one image set, wherever that moves: keeps a session at the set, and at the
+ * one that it may move to; follows what they say (path-goal.ts); and turns the switch (path-switch.ts).
  *
  * What must not be forgotten is durable first: where hosts may move, before this controller says
  * that it is prepared, and so before the set can be sealed.
@@ -13,9 +13,10 @@ import type { PathWay as WayEntry } from '../format/path-file.ts';
 import type { PeerIdentity } from '../format/set-file.ts';
 import type { PathExport } from '../path/path-export.ts';
 import { PathSwitch } from '../path/path-switch.ts';
-import type { Clock, Timer } from '../sys/clock.ts';
+import type { Clock } from '../sys/clock.ts';
 import type { PathWord } from './path-calls.ts';
 import { goalOf } from './path-goal.ts';
+import { Place } from './path-place.ts';
 import type { PathSetStatus } from './path-service.ts';
 import type { PathReport, PathSession } from './path-session.ts';
 
@@ -33,32 +34,6 @@ export interface PathWayOptions {
   save(way: WayEntry): Promise<void>;
   /** For the log. */
   note(message: string, facts: Record<string, unknown>): void;
-}
-
-/** One set that is kept in touch with. */
-class Place {
-  readonly set: PeerIdentity;
-  session: PathSession | undefined;
-  retry: Timer | undefined;
-  retryMs = PATH_RETRY_FIRST_MS;
-  /** Why it could not be reached last. */
-  trouble: RcopyError | undefined;
-
-  constructor(set: PeerIdentity) {
-    this.set = set;
-  }
-
-  get word(): PathWord | undefined {
-    return this.session?.word;
-  }
-
-  leave(reason: string): void {
-    this.retry?.cancel();
-    this.retry = undefined;
-    const { session } = this;
-    this.session = undefined;
-    session?.end(new RcopyError('E_STOPPED', reason));
-  }
 }
 
 export class PathWay {

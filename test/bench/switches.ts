@@ -1,6 +1,6 @@
 /**
- * `npm run switches -- [--moves N] [--json FILE] [--folder DIR]`: how long hosts are held up while a
- * volume moves. The primary of a pair goes from one daemon to another and back, each time with new
+ * `npm run switches -- [--moves N] [--json FILE] [--folder DIR]`: how long hosts are held up while
+ * a volume moves. The primary of a pair goes from one daemon to another and back, each time with new
  * target sets, with a path controller in front: idle, for a volume of 1 GiB and a sparse one of
  * 1 TiB; then with a host that writes, beside the same host on a set that does not move, and beside
  * qemu-storage-daemon, whose blockdev-mirror and job-complete move a raw image. It judges nothing.
@@ -75,7 +75,7 @@ class MovingSet {
     return new MovingSet({ uri: gate.uri, folder, sizeBytes, address }, gate, daemons);
   }
 
-  /** Moves to a new set, in the way that is usual; resolves with the hold, as the controller has it. */
+  /** Moves to a new set, in the usual way; resolves with the hold as the controller has it. */
   async move(): Promise<number> {
     this.moves += 1;
     const target = await serveSet(join(this.folder, `osaka-${this.moves}`), this.sizeBytes);

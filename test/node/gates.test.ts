@@ -1,4 +1,4 @@
-/** Path controllers between simulated sites: hosts keep their disk, whatever happens to the sets. */
+/** Path controllers between simulated sites: hosts keep their disk, whatever becomes of the sets. */
 import { describe, expect, test } from '@jest/globals';
 import { Gate, GateHost } from '../support/gates.ts';
 import { A, B, C, MIGRATE, Sites, WAYS } from '../support/sites.ts';
@@ -168,7 +168,7 @@ describe('two controllers in front of one set', () => {
     await sites.closeAll();
   });
 
-  test('one that never comes back is given up, and its hosts are told by one flush each', async () => {
+  test('one that never comes back is given up; its hosts are told by one flush each', async () => {
     const { sites, other, host, neighbour, volume } = await both(5);
     const second = new GateHost(other.connect(volume), sites.random);
     await sites.drive(neighbour.write(FIRST));
@@ -248,7 +248,7 @@ describe('[R4] the generation fence', () => {
 });
 
 describe('a migration under live hosts', () => {
-  test('a controller that cannot reach the target stops it before the switch; hosts go on', async () => {
+  test('a controller that cannot reach the target stops it before the switch', async () => {
     const world = await gated(6);
     const { sites, a, gate } = world;
     const b = await sites.create(B);
