@@ -32,6 +32,7 @@ import { ensureEpoch } from '../imageset/succession.ts';
 import type { NbdServer } from '../nbd/server.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
 import type { ByteStream } from '../sys/stream.ts';
+import { AttachedController } from './attached-controller.ts';
 import { attachedExports } from './attached-exports.ts';
 import { isUnderWay } from './pairing.ts';
 import type {
