@@ -45,6 +45,8 @@ class HostRequest {
   request: DeviceRequest;
   target: PathExport;
   isSent = false;
+  /** A flush that was sent: the newest number that it makes durable, in the reign of that set. */
+  covers = 0;
   /** When it began to wait, on the monotonic clock. */
   waitsSinceMs = 0;
   readonly answered: Done;
@@ -257,7 +259,7 @@ export class PathSwitch implements PathOwner {
     if (!upstream) return this.wait(request);
     request.isSent = true;
     this.sentCount += 1;
-    if (request.request.kind === 'flush') this.noteFlush(request);
+    request.covers = this.retained.newest;
     upstream.submit(request.request, request.answered);
   }
 
@@ -289,6 +291,7 @@ export class PathSwitch implements PathOwner {
       this.wait(request);
       this.onSetAside?.();
     } else {
+      this.requests.delete(request); // what follows may send others
       if (completion.ok) this.keep(request, completion.sequence);
       this.finish(request, completion);
     }
@@ -296,9 +299,10 @@ export class PathSwitch implements PathOwner {
   };
 
   /** An answered write may still be lost, unless it was written through. */
-  private keep({ request, target }: HostRequest, sequence: number | undefined): void {
+  private keep({ request, target, covers }: HostRequest, sequence: number | undefined): void {
+    if (request.kind === 'flush') this.noteDurable(covers);
     if (sequence === undefined || request.kind === 'read' || request.kind === 'flush') return;
-    if (request.fua) this.retained.noteDurable(sequence);
+    if (request.fua) this.noteDurable(sequence);
     else this.retained.add(target, copyOf(request), sequence);
   }
 
@@ -308,16 +312,6 @@ export class PathSwitch implements PathOwner {
     this.requests.delete(request);
     this.free.push(request);
     done?.(completion);
-  }
-
-  /** A flush that is answered covers every number that was known when it went out. */
-  private noteFlush(request: HostRequest): void {
-    const covered = this.retained.newest;
-    const { done } = request;
-    request.done = (completion) => {
-      if (completion.ok) this.noteDurable(covered);
-      done?.(completion);
-    };
   }
 
   private askForFlush(): void {

@@ -243,6 +243,45 @@ describe('[R2] answered writes', () => {
     expect(told).toEqual(['one: ok', 'read: ok', 'two: ok']);
   });
 
+  test('of a new reign are not covered by a flush that began in the one before', () => {
+    const { hosts, host, connect } = world();
+    const set = new HandDevice();
+    connect(set);
+    hosts.release();
+    host('one', write(0));
+    set.answer({ ok: true, sequence: 100 });
+    host('flush', FLUSH);
+    set.fail();
+    hosts.lose();
+    const other = new HandDevice();
+    connect(other);
+    hosts.lostAbove(50);
+    hosts.abandonLost();
+    hosts.release();
+    host('two', write(512));
+    expect(other.seen).toEqual(['flush', 'write 512']);
+    other.answer();
+    other.answer({ ok: true, sequence: 51 });
+    expect(hosts.retainedWrites).toBe(1);
+  });
+
+  test('[R9] that are durable by a write-through let those go on who waited for room', () => {
+    const { hosts, told, host, connect } = world({ retainedBytes: 700 });
+    const set = new HandDevice();
+    connect(set);
+    hosts.release();
+    host('one', write(0));
+    host('through', write(1024, true));
+    set.answer({ ok: true, sequence: 1 });
+    host('two', write(512));
+    expect(set.seen).toEqual(['write 0', 'write 1024', 'flush']);
+    set.answer({ ok: true, sequence: 2 });
+    expect(set.seen.at(-1)).toBe('write 512');
+    set.answer();
+    set.answer({ ok: true, sequence: 3 });
+    expect(told).toEqual(['one: ok', 'through: ok', 'two: ok']);
+  });
+
   test('that are lost for good are told to each connection, by one flush', () => {
     const { hosts, path, told, host, connect } = world();
     const set = new HandDevice();
