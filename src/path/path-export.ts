@@ -1,7 +1,8 @@
 /** One volume as hosts see it through a path controller, whichever set serves it now. */
 import { RcopyError } from '../base/errors.ts';
 import type { Extent } from '../base/extent.ts';
-import type { Completion, Device, DeviceRequest, Done } from '../device/device.ts';
+import { NBD_STRETCH_BYTES_MAX } from '../base/limits.ts';
+import type { Completion, Device, DeviceRequest, Done, ZeroesRequest } from '../device/device.ts';
 
 /** The switch that an export's requests go through. */
 export interface PathOwner {
@@ -72,7 +73,9 @@ class HostView implements Device {
     const { path } = this;
     if (path.ended) done({ ok: false, error: path.ended });
     else if (request.kind === 'flush') this.flush(request, done);
-    else this.owner.submit(path, request, done);
+    else if (request.kind === 'zeroes' && request.length > NBD_STRETCH_BYTES_MAX) {
+      this.zeroesInPieces(request, done);
+    } else this.owner.submit(path, request, done);
   }
 
   nextExtent(offset: number, end: number): Extent {
@@ -84,6 +87,22 @@ class HostView implements Device {
     const { upstream } = this.path;
     const anything = [this.nextExtent(offset, end)];
     return (await upstream?.allocation?.(offset, end).catch(() => anything)) ?? anything;
+  }
+
+  /** Each piece has a number of its own, by which it is known whether a set has lost it. */
+  private zeroesInPieces(request: ZeroesRequest, done: Done): void {
+    const end = request.offset + request.length;
+    let missing = Math.ceil(request.length / NBD_STRETCH_BYTES_MAX);
+    let answer: Completion = { ok: true };
+    const pieceDone = (completion: Completion): void => {
+      missing -= 1;
+      if (answer.ok) answer = completion;
+      if (missing === 0) done(answer);
+    };
+    for (let { offset } = request; offset < end; offset += NBD_STRETCH_BYTES_MAX) {
+      const length = Math.min(NBD_STRETCH_BYTES_MAX, end - offset);
+      this.owner.submit(this.path, { ...request, offset, length }, pieceDone);
+    }
   }
 
   /** A flush tells of a loss before it may promise anything again. */

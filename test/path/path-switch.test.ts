@@ -1,6 +1,7 @@
 /** The switch by hand: who waits, who is answered, in which order, and what is written again. */
 import { describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
+import { GIB } from '../../src/base/limits.ts';
 import type { Completion, Device, DeviceRequest, Done } from '../../src/device/device.ts';
 import { PathSwitch } from '../../src/path/path-switch.ts';
 import { SimulatedClock } from '../sim/clock.ts';
@@ -241,6 +242,24 @@ describe('[R2] answered writes', () => {
     set.answer({ ok: true, data: [Buffer.alloc(512)] });
     set.answer({ ok: true, sequence: 2 });
     expect(told).toEqual(['one: ok', 'read: ok', 'two: ok']);
+  });
+
+  test('that are longer than one NBD request says are kept piece by piece', () => {
+    const clock = new SimulatedClock();
+    const hosts = new PathSwitch(clock, { holdMs: 1000, retainedBytes: 100_000 });
+    const sizeBytes = 4 * GIB;
+    const device = hosts.export('db', sizeBytes).forHost();
+    const set = new HandDevice(sizeBytes);
+    hosts.connect(new Map([['db', set]]));
+    hosts.release();
+    const told: boolean[] = [];
+    const zeroes = { kind: 'zeroes', offset: 512, length: 3 * GIB, fua: false, mayFree: true };
+    device.submit(zeroes as DeviceRequest, ({ ok }) => told.push(ok));
+    expect(set.seen).toEqual(['zeroes 512', `zeroes ${GIB + 512}`, `zeroes ${2 * GIB + 512}`]);
+    for (const sequence of [1, 2]) set.answer({ ok: true, sequence });
+    expect([told, hosts.retainedWrites]).toEqual([[], 2]);
+    set.answer({ ok: true, sequence: 3 });
+    expect([told, hosts.retainedWrites]).toEqual([[true], 3]);
   });
 
   test('of a new reign are not covered by a flush that began in the one before', () => {
