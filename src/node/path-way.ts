@@ -109,7 +109,7 @@ export class PathWay {
 
   /** The export of a volume, made if need be. The set is asked for it from now on. */
   async addExport(name: string, volume: string, sizeBytes: number): Promise<void> {
-    const made = this.hosts.export(volume, sizeBytes);
+    this.hosts.export(volume, sizeBytes);
     await this.save({
       exports: [
         ...this.entry.exports.filter((each) => each.export !== name),
@@ -117,9 +117,10 @@ export class PathWay {
       ],
     });
     const { session } = this.served ?? {};
-    if (!session || session.devices.has(volume)) return;
-    await session.connect(volume);
-    if (this.served?.session === session) made.upstream = session.devices.get(volume);
+    if (!session) return;
+    if (!session.devices.has(volume)) await session.connect(volume);
+    const device = session.devices.get(volume);
+    if (device && this.served?.session === session) this.hosts.join(volume, device);
   }
 
   /** Ends an export; its hosts get an error. */

@@ -212,11 +212,25 @@ export class PathSwitch implements PathOwner {
     this.planTimeout();
   }
 
-  /** Ends one export: whoever waits there, and whoever comes, gets `error`. */
+  /** The volume of an export that was added while a set is connected: its device there. */
+  join(volume: string, device: Device): void {
+    const joined = this.exports.get(volume);
+    if (!joined || this.current === 'away') return;
+    joined.check(device);
+    joined.upstream = device;
+    if (this.current === 'open') this.sendWaiting();
+  }
+
+  /**
+   * Ends one export: whoever waits there, and whoever comes, gets `error`; what is under way when
+   * it is through. Nobody is left who could be told of what it loses.
+   */
   remove(volume: string, error: RcopyError): void {
     const gone = this.exports.get(volume);
+    if (!gone) return;
     this.exports.delete(volume);
-    gone?.end(error);
+    gone.end(error);
+    this.retained.forget(gone);
     for (const waiting of [...this.requests]) {
       if (waiting.target === gone && !waiting.isSent) this.finish(waiting, { ok: false, error });
     }
@@ -282,7 +296,9 @@ export class PathSwitch implements PathOwner {
   private readonly completed = (request: HostRequest, completion: Completion): void => {
     request.isSent = false;
     this.sentCount -= 1;
-    if (!completion.ok && isWithoutAnswer(completion.error)) {
+    const { ended } = request.target;
+    if (ended && !completion.ok) this.finish(request, { ok: false, error: ended });
+    else if (!completion.ok && isWithoutAnswer(completion.error)) {
       // It keeps its place. Others that come now would be told the same.
       if (this.current === 'open') {
         this.current = 'holding';
@@ -303,7 +319,7 @@ export class PathSwitch implements PathOwner {
     if (request.kind === 'flush') this.noteDurable(covers);
     if (sequence === undefined || request.kind === 'read' || request.kind === 'flush') return;
     if (request.fua) this.noteDurable(sequence);
-    else this.retained.add(target, copyOf(request), sequence);
+    else if (!target.ended) this.retained.add(target, copyOf(request), sequence);
   }
 
   private finish(request: HostRequest, completion: Completion): void {

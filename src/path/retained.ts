@@ -96,17 +96,25 @@ export class Retained<Owner> {
 
   /** Lets all go that is lost; returns whose it was. */
   abandon(): Set<Owner> {
+    return this.drop(({ isLost }) => isLost);
+  }
+
+  /** Lets all go that was written to `owner`. */
+  forget(owner: Owner): void {
+    this.drop((kept) => kept.owner === owner);
+  }
+
+  private drop(isDropped: (kept: Kept<Owner>) => boolean): Set<Owner> {
     const owners = new Set<Owner>();
     const left: Kept<Owner>[] = [];
     for (const kept of this.live()) {
-      if (!kept.isLost) left.push(kept);
+      if (!isDropped(kept)) left.push(kept);
       else {
         owners.add(kept.owner);
         this.bytes -= costOf(kept);
       }
     }
     this.entries = left;
-    this.gone = 0;
     return owners;
   }
 

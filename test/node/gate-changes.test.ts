@@ -1,0 +1,70 @@
+/** What operators change at path controllers while sets come and go: exports, sets, takeovers. */
+import { describe, expect, test } from '@jest/globals';
+import { Gate, GateHost } from '../support/gates.ts';
+import { A, Sites } from '../support/sites.ts';
+
+/** One controller in front of all volumes of one set, and a host at each. */
+async function gated(seed = 1) {
+  const sites = new Sites({ seed, daemons: {}, syncMs: 1 });
+  const a = await sites.create(A);
+  const gate = new Gate(sites, 'gate');
+  await gate.start();
+  const [first, second] = sites.volumes.map(({ name }) => name);
+  if (!first || !second) throw new Error('there are two volumes');
+  await gate.lead(A, first, second);
+  const host = new GateHost(gate.connect(first), sites.random);
+  const other = new GateHost(gate.connect(second), sites.random);
+  return { sites, a, gate, first, second, host, other };
+}
+
+const FIRST = { offset: 0, length: 4096 };
+const SECOND = { offset: 2048, length: 4096 };
+
+describe('exports that come and go', () => {
+  test('an export that is removed and added again serves hosts at once', async () => {
+    const { sites, gate, second, host, other } = await gated();
+    await sites.drive(other.write(FIRST));
+    await sites.drive(gate.node.remove({ export: second }));
+    expect(await sites.drive(other.flush())).toBe(false);
+    const adding = gate.lead(A, second);
+    await sites.clock.run(() => gate.node.exports.find(second) !== undefined);
+    const again = new GateHost(gate.connect(second), sites.random);
+    const early = again.write(SECOND);
+    await adding;
+    await sites.drive(early);
+    await sites.drive(again.flush());
+    await sites.drive(host.write(FIRST));
+    expect([again.errors, host.errors]).toEqual([[], []]);
+    await sites.closeAll();
+  });
+
+  test('what a removed export had lost holds nobody up', async () => {
+    const { sites, gate, second, host, other } = await gated();
+    await sites.drive(host.write(FIRST));
+    await sites.drive(other.write(FIRST));
+    await sites.crash(A, 'lose');
+    await sites.drive(gate.node.remove({ export: second }));
+    const a = await sites.open(A);
+    await sites.drive(host.write(SECOND));
+    await sites.drive(host.check(0, 8192));
+    expect(a.status().notices.join(' ')).not.toContain('are not waited for');
+    expect(host.errors).toEqual([]);
+    await sites.closeAll();
+  });
+
+  test('a request that was under way when its export was removed holds nobody up', async () => {
+    const { sites, a, gate, second, host, other } = await gated();
+    await sites.clock.pass(100);
+    const letGo = a.set.hosts.hold();
+    const late = other.write(FIRST);
+    await sites.clock.pass(50);
+    await sites.drive(gate.node.remove({ export: second }));
+    sites.cutLinks('gate');
+    await sites.clock.pass(0);
+    letGo();
+    await sites.drive(host.write(SECOND));
+    await sites.drive(late);
+    expect([host.errors, other.errors]).toEqual([[], ['E_STOPPED']]);
+    await sites.closeAll();
+  });
+});
