@@ -1,7 +1,7 @@
 /** What operators change at path controllers while sets come and go: exports, sets, takeovers. */
 import { describe, expect, test } from '@jest/globals';
 import { Gate, GateHost } from '../support/gates.ts';
-import { A, Sites } from '../support/sites.ts';
+import { A, B, C, MIGRATE, Sites } from '../support/sites.ts';
 
 /** One controller in front of all volumes of one set, and a host at each. */
 async function gated(seed = 1) {
@@ -15,6 +15,16 @@ async function gated(seed = 1) {
   const host = new GateHost(gate.connect(first), sites.random);
   const other = new GateHost(gate.connect(second), sites.random);
   return { sites, a, gate, first, second, host, other };
+}
+
+/** The same, the set with a secondary. */
+async function paired(seed = 1) {
+  const world = await gated(seed);
+  const { sites, a } = world;
+  const c = await sites.create(C);
+  await sites.drive(a.createPair({ secondary: C }));
+  await sites.clock.run(() => c.set.usable && a.set.file.pair?.state === 'paired');
+  return { ...world, c };
 }
 
 const FIRST = { offset: 0, length: 4096 };
@@ -65,6 +75,27 @@ describe('exports that come and go', () => {
     await sites.drive(host.write(SECOND));
     await sites.drive(late);
     expect([host.errors, other.errors]).toEqual([[], ['E_STOPPED']]);
+    await sites.closeAll();
+  });
+});
+
+describe('[R1] a takeover by force', () => {
+  test('of the source of a migration: nothing is written again into its epoch', async () => {
+    const { sites, a, gate, first, host } = await paired();
+    const b = await sites.create(B);
+    await sites.drive(host.write(FIRST));
+    await sites.drive(b.migrate({ ...MIGRATE, detach: true, maxRate: 512 }));
+    await sites.clock.run(() => gate.events.some(({ facts }) => facts['set'] === 'osaka'));
+    await sites.drive(host.write(SECOND));
+    await sites.crash(B);
+    sites.away.add(B);
+    await sites.drive(a.takeOver({ force: true }));
+    const { newest } = a.set;
+    await sites.drive(gate.node.add({ export: first, set: A, volume: first, replace: true }));
+    expect(await sites.drive(host.flush())).toBe(false);
+    expect(await sites.drive(host.flush())).toBe(true);
+    expect(a.set.newest).toBe(newest);
+    sites.machine(B).node = undefined;
     await sites.closeAll();
   });
 });
