@@ -372,6 +372,8 @@ export class PathWay {
     const { hosts } = this;
     if (hosts.state === 'open') void hosts.hold();
     if (word.reign !== this.reign) {
+      // A takeover goes on from what it has, whatever the set before had made durable.
+      if (word.epoch > this.reignEpoch) hosts.noteHistoryEnd(word.recovered);
       this.lostAtFirst = hosts.lostAbove(word.expected ? word.recovered : 0).length;
     } else {
       // Written again on a stream that ended before the answers came.

@@ -18,6 +18,8 @@ export class PathExport {
   ended: RcopyError | undefined;
   /** How often answered writes were lost for good. */
   losses = 0;
+  /** The highest number that a write here was answered with. */
+  newest = 0;
   private readonly owner: PathOwner;
 
   constructor(volume: string, sizeBytes: number, owner: PathOwner) {

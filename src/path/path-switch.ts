@@ -135,6 +135,8 @@ export class PathSwitch implements PathOwner {
 
   /** What was answered and is lost in a set that has the history up to `recovered`: its numbers. */
   lostAbove(recovered: number): number[] {
+    // The numbers behind it are given anew.
+    for (const each of this.exports.values()) each.newest = Math.min(each.newest, recovered);
     return this.retained.lostAbove(recovered);
   }
 
@@ -168,6 +170,13 @@ export class PathSwitch implements PathOwner {
   /** What is lost stays lost: the next flush of each host that was connected fails once. */
   abandonLost(): void {
     for (const owner of this.retained.abandon()) owner.noteLoss();
+  }
+
+  /** Another history goes on behind `sequence`: what was answered later is lost, durable or not. */
+  noteHistoryEnd(sequence: number): void {
+    for (const each of this.exports.values()) {
+      if (each.newest > sequence) each.noteLoss();
+    }
   }
 
   /** The set has everything up to `sequence` durable. */
@@ -318,6 +327,7 @@ export class PathSwitch implements PathOwner {
   private keep({ request, target, covers }: HostRequest, sequence: number | undefined): void {
     if (request.kind === 'flush') this.noteDurable(covers);
     if (sequence === undefined || request.kind === 'read' || request.kind === 'flush') return;
+    target.newest = Math.max(target.newest, sequence);
     if (request.fua) this.noteDurable(sequence);
     else if (!target.ended) this.retained.add(target, copyOf(request), sequence);
   }
@@ -349,6 +359,7 @@ export class PathSwitch implements PathOwner {
     const sequence = completion.ok ? completion.sequence : undefined;
     if (sequence === undefined) throw new RcopyError('E_PROTOCOL', 'a write came without a number');
     this.retained.writtenAgain(kept, sequence);
+    kept.owner.newest = Math.max(kept.owner.newest, sequence);
   }
 
   /** Looks again when the one that waits for the longest will have waited long enough. */

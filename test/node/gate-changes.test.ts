@@ -98,4 +98,21 @@ describe('[R1] a takeover by force', () => {
     sites.machine(B).node = undefined;
     await sites.closeAll();
   });
+
+  test('[R2] that lost what a flush had promised is told as well', async () => {
+    const { sites, c, gate, first, host, other } = await paired();
+    sites.leaveAlone(C);
+    await sites.drive(host.write(FIRST));
+    expect(await sites.drive(host.flush())).toBe(true);
+    await sites.crash(A);
+    sites.away.add(A);
+    sites.away.delete(C);
+    await sites.drive(c.takeOver({ force: true }));
+    await sites.drive(gate.node.add({ export: first, set: C, volume: first, replace: true }));
+    expect(await sites.drive(host.flush())).toBe(false);
+    expect(await sites.drive(host.flush())).toBe(true);
+    expect(await sites.drive(other.flush())).toBe(true);
+    sites.machine(A).node = undefined;
+    await sites.closeAll();
+  });
 });
