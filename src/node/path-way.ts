@@ -71,9 +71,10 @@ export class PathWay {
   private prepared: MigrationId | null = null;
   /** The place that the switch is connected to. */
   private served: { readonly place: Place; readonly session: PathSession } | undefined;
-  /** The reign in which what the switch keeps was answered, and its epoch. */
+  /** The reign in which what the switch keeps was answered, its epoch and its set. */
   private reign = '';
   private reignEpoch = 0;
+  private reignSet = '';
   private lost: number[] | null = null;
   /** How much that was when the reign began. */
   private lostAtFirst = 0;
@@ -342,7 +343,7 @@ export class PathWay {
     const { word } = session;
     if (!word || session.ended) return;
     if (word.reign !== '' && (word.reign !== this.reign || this.lost === null)) {
-      this.enter(word);
+      this.enter(place, word);
     }
     const { hosts } = this;
     const { phase } = word;
@@ -368,12 +369,12 @@ export class PathWay {
   }
 
   /** What was answered in another reign and is not in this one is lost. */
-  private enter(word: PathWord): void {
+  private enter(place: Place, word: PathWord): void {
     const { hosts } = this;
     if (hosts.state === 'open') void hosts.hold();
     if (word.reign !== this.reign) {
       // A takeover goes on from what it has, whatever the set before had made durable.
-      if (word.epoch > this.reignEpoch) hosts.noteHistoryEnd(word.recovered);
+      if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(word.recovered);
       this.lostAtFirst = hosts.lostAbove(word.expected ? word.recovered : 0).length;
     } else {
       // Written again on a stream that ended before the answers came.
@@ -381,6 +382,7 @@ export class PathWay {
       hosts.noteReplayed(Math.max(0, word.replayed - answered));
     }
     this.reign = word.reign;
+    this.reignSet = place.set.setId;
     this.reignEpoch = word.epoch;
     if (!word.expected) this.abandon();
     this.lost = hosts.lost;

@@ -81,11 +81,13 @@ describe('exports that come and go', () => {
 
 describe('[R1] a takeover by force', () => {
   test('of the source of a migration: nothing is written again into its epoch', async () => {
-    const { sites, a, gate, first, host } = await paired();
+    const { sites, a, gate, first, host, other } = await paired();
     const b = await sites.create(B);
     await sites.drive(host.write(FIRST));
     await sites.drive(b.migrate({ ...MIGRATE, detach: true, maxRate: 512 }));
     await sites.clock.run(() => gate.events.some(({ facts }) => facts['set'] === 'osaka'));
+    await sites.drive(other.write(FIRST));
+    await sites.drive(other.flush());
     await sites.drive(host.write(SECOND));
     await sites.crash(B);
     sites.away.add(B);
@@ -94,6 +96,7 @@ describe('[R1] a takeover by force', () => {
     await sites.drive(gate.node.add({ export: first, set: A, volume: first, replace: true }));
     expect(await sites.drive(host.flush())).toBe(false);
     expect(await sites.drive(host.flush())).toBe(true);
+    expect(await sites.drive(other.flush())).toBe(false);
     expect(a.set.newest).toBe(newest);
     sites.machine(B).node = undefined;
     await sites.closeAll();
