@@ -16,7 +16,7 @@
  *                      sealed
  * ```
  */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, messageOf } from '../base/errors.ts';
 import {
   CONTROLLERS_GATHER_MS,
   CONTROLLERS_HOLD_MS,
@@ -138,8 +138,9 @@ export class Controllers {
   }
 
   /**
-   * Takes a controller on: ends every stream of an older generation first, and notes it durably,
-   * so that the set waits for it after a restart. Throws `E_STATE` for an older generation.
+   * Takes a controller on: ends every stream of an older generation first. Before it may write it
+   * is noted durably, so that the set waits for it after a restart. Throws `E_STATE` for an older
+   * generation.
    */
   async attach(call: AttachCall): Promise<AttachAnswer> {
     const { set } = this;
@@ -148,16 +149,14 @@ export class Controllers {
     if (before && before.generation >= generation) throw isOlder(name);
     if (this.closed) throw set.stoppedError();
     if (set.failure) throw set.failure;
+    if (!this.isKnown(id) && known(set.file).length >= CONTROLLERS_MAX) throw tooMany(set.file);
     before?.drop('a newer stream of the same controller has come');
-    const expected = known(set.file).some((each) => each.id === id);
+    const expected = this.isKnown(id);
     const entry = { id, name, address };
     const session = new Attached(entry, generation, expected);
     session.replayed = before?.replayed ?? 0;
     this.sessions.set(id, session);
-    if (set.file.role === 'primary' && !set.file.seal) {
-      await ensureEpoch(set);
-      await this.register(entry);
-    }
+    if (set.file.role === 'primary' && !set.file.seal) await ensureEpoch(set);
     this.look();
     const { groupId, setId, volumes } = set.file;
     return { set: { setId, name: set.file.name, address: this.address }, groupId, volumes };
@@ -189,8 +188,16 @@ export class Controllers {
   }
 
   report(call: ReportCall): void {
-    this.speaker(call).report = call;
+    const attached = this.speaker(call);
+    attached.report = call;
     this.set.changed();
+    // Only who has come to this reign is waited for in the next one: it has given up, and told its
+    // hosts, what it lost in those that it knows nothing of.
+    if (call.reign === '' || call.reign !== this.reign) return;
+    this.register(attached.entry).catch((error: unknown) => {
+      attached.drop(messageOf(error));
+      this.set.changed();
+    });
   }
 
   /** Takes an NBD stream of a controller. Throws `E_STATE` unless it is of its generation. */
@@ -274,6 +281,10 @@ export class Controllers {
     return session?.isLinked ? session : undefined;
   }
 
+  private isKnown(id: ControllerId): boolean {
+    return known(this.set.file).some((each) => each.id === id);
+  }
+
   private linked(): Attached[] {
     return [...this.sessions.values()].filter(({ isLinked }) => isLinked);
   }
@@ -290,13 +301,10 @@ export class Controllers {
     if (known(this.set.file).some(isEntry)) return;
     await this.set.identity.update((file) => {
       const others = known(file).filter(({ id }) => id !== entry.id);
-      if (others.length >= CONTROLLERS_MAX) {
-        throw new RcopyError('E_STATE', `${file.name} has ${CONTROLLERS_MAX} path controllers`, {
-          hint: 'remove exports that are not needed: `rcopy path remove`',
-        });
-      }
+      if (others.length >= CONTROLLERS_MAX) throw tooMany(file);
       return { ...file, ...withControllers([...others, entry]) };
     });
+    this.set.changed();
   }
 
   private async forget(ids: readonly string[]): Promise<void> {
@@ -449,7 +457,8 @@ export class Controllers {
       epoch: file.epoch,
       reign: this.reign,
       recovered: this.openedAt.epoch === file.epoch ? this.openedAt.sequence : first,
-      expected: attached.expected,
+      // Behind a seal: whoever is known there lost nothing that came before it.
+      expected: file.seal ? this.isKnown(attached.entry.id) : attached.expected,
       replayed: attached.replayed,
       durableSequence: run ? Math.min(run.durable, run.next - 1) : 0,
       upcoming: isSource ? { migrationId: migration.id, target: migration.target } : null,
@@ -473,6 +482,7 @@ export class Controllers {
       const isTurn = turn.kind === 'turn' && turn.id === entry.id;
       return isTurn ? { kind: 'replay', upTo: turn.upTo } : { kind: 'wait' };
     }
+    if (!this.isKnown(entry.id)) return { kind: 'wait' };
     if (this.holding !== undefined && this.holding === migration?.id) {
       return { kind: 'hold', migrationId: this.holding };
     }
@@ -486,6 +496,12 @@ function known(file: SetFile): readonly ControllerEntry[] {
 
 function closedBy(reason: string): PathPhase {
   return { kind: 'closed', reason };
+}
+
+function tooMany({ name }: SetFile): RcopyError {
+  return new RcopyError('E_STATE', `${name} has ${CONTROLLERS_MAX} path controllers`, {
+    hint: 'remove exports that are not needed: `rcopy path remove`',
+  });
 }
 
 function isOlder(name: string): RcopyError {

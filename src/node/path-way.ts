@@ -331,10 +331,10 @@ export class PathWay {
     this.lost = null;
   }
 
-  /** Behind a seal everything before it is durable. */
+  /** Behind a seal everything before it is durable, unless the set went on without this one. */
   private noteSeal(): void {
-    const { phase } = this.current.word ?? {};
-    if (phase?.kind !== 'sealed' || phase.epoch !== this.reignEpoch) return;
+    const { phase, expected } = this.current.word ?? {};
+    if (phase?.kind !== 'sealed' || phase.epoch !== this.reignEpoch || !expected) return;
     if (this.hosts.lost.length === 0) this.hosts.noteDurable(phase.nextSequence - 1);
   }
 

@@ -1,5 +1,7 @@
 /** What operators change at path controllers while sets come and go: exports, sets, takeovers. */
 import { describe, expect, test } from '@jest/globals';
+import { PeerClient } from '../../src/link/service.ts';
+import { helloOf } from '../../src/node/path-session.ts';
 import { Gate, GateHost } from '../support/gates.ts';
 import { A, B, C, MIGRATE, Sites } from '../support/sites.ts';
 
@@ -118,4 +120,77 @@ describe('[R1] a takeover by force', () => {
     sites.machine(A).node = undefined;
     await sites.closeAll();
   });
+});
+
+/** Nobody at the controller reaches a set any more, until what comes back is called. */
+function blockFrom(sites: Sites, from: string, address = A): () => void {
+  let blocked = true;
+  const dial = sites.dial.bind(sites);
+  const noRoute = (): Promise<never> => Promise.reject(new Error('no route'));
+  sites.dial = (...words) =>
+    blocked && words[0] === from && words[1] === address ? noRoute() : dial(...words);
+  return () => {
+    blocked = false;
+  };
+}
+
+describe('[R2] what a controller that was given up has lost is never covered up', () => {
+  /** A has lost a write of the host; others have gone on. */
+  async function givenUp() {
+    const world = await paired();
+    const { sites, host } = world;
+    await sites.drive(host.write(FIRST));
+    await sites.crash(A, 'lose');
+    const unblock = blockFrom(sites, 'gate');
+    const a = await sites.open(A);
+    const device = a.hostDevice(0);
+    if (!device) throw new Error('it has a volume');
+    const direct = new GateHost(device, sites.random);
+    for (let count = 0; count < 4; count += 1) await sites.drive(direct.write(SECOND));
+    expect(a.status().notices.join(' ')).toContain('are not waited for: gate');
+    await sites.drive(direct.flush());
+    return { ...world, a, unblock };
+  }
+
+  test('by the seal of a set where it was not known any more', async () => {
+    const { sites, c, host, unblock } = await givenUp();
+    await sites.drive(c.takeOver({ force: false }));
+    unblock();
+    expect(await sites.drive(host.flush())).toBe(false);
+    expect(await sites.drive(host.flush())).toBe(true);
+    await sites.closeAll();
+  });
+
+  test('by a later reign, when it came back and heard nothing of the one between', async () => {
+    const { sites, gate, host, unblock } = await givenUp();
+    const { id, name } = gate;
+    const hello = helloOf({ id, name, address: null });
+    const client = new PeerClient(await sites.asker(A), hello);
+    const call = { controllerId: id, generation: 1, name, address: null };
+    await sites.drive(client.call('path.attach', call));
+    client.close();
+    await sites.clock.pass(100);
+    await sites.crash(A, 'lose');
+    await sites.open(A);
+    unblock();
+    expect(await sites.drive(host.flush())).toBe(false);
+    expect(await sites.drive(host.flush())).toBe(true);
+    await sites.closeAll();
+  });
+});
+
+test('[R2] a planned takeover waits for what controllers have lost', async () => {
+  const { sites, c, host } = await paired();
+  await sites.drive(host.write(FIRST));
+  await sites.crash(A, 'lose');
+  const unblock = blockFrom(sites, 'gate');
+  await sites.open(A);
+  const taken = sites.drive(c.takeOver({ force: false }));
+  await sites.clock.pass(500);
+  unblock();
+  await taken;
+  await sites.drive(host.flush());
+  await sites.drive(host.check(0, 4096));
+  expect(host.errors).toEqual([]);
+  await sites.closeAll();
 });
