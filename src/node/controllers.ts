@@ -368,9 +368,8 @@ export class Controllers {
       this.gathering?.cancel();
       this.set.changed();
     };
-    const reports = [...this.sessions.values()].map(({ report }) => report);
-    if (reports.every((report) => (report?.lost ?? []).length === 0)) return gathered();
-    // Before anybody goes on: some of it was flushed once, as far as its hosts know.
+    if ([...this.sessions.values()].every(({ replayed }) => replayed === 0)) return gathered();
+    // Before anybody goes on: controllers keep nothing of it any more.
     this.finishing = true;
     this.set.journal.sync().then(gathered, () => {
       this.finishing = false; // the set has stopped

@@ -75,6 +75,8 @@ export class PathWay {
   private reign = '';
   private reignEpoch = 0;
   private reignSet = '';
+  /** The reign in which hosts went on last. */
+  private openedReign = '';
   private lost: number[] | null = null;
   /** How much that was when the reign began. */
   private lostAtFirst = 0;
@@ -353,7 +355,7 @@ export class PathWay {
     switch (phase.kind) {
       case 'open':
         this.held = null;
-        if (hosts.state !== 'open') this.open(place);
+        if (hosts.state !== 'open') this.open(place, word);
         return;
       case 'replay':
         this.replay(phase.upTo);
@@ -432,8 +434,10 @@ export class PathWay {
     });
   }
 
-  private open(place: Place): void {
+  private open(place: Place, { durableSequence }: PathWord): void {
     this.abandon(); // the set waits for nobody any more
+    if (this.openedReign !== this.reign) this.hosts.settle(durableSequence);
+    this.openedReign = this.reign;
     this.hosts.release();
     place.retryMs = PATH_RETRY_FIRST_MS;
     const { name, address } = place.set;

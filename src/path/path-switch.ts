@@ -167,6 +167,12 @@ export class PathSwitch implements PathOwner {
     }
   }
 
+  /** All that was lost was written again, and is durable with everything up to `sequence`. */
+  settle(sequence: number): void {
+    assert(this.lost.length === 0, 'what is lost is written again or abandoned');
+    this.retained.settle(sequence);
+  }
+
   /** What is lost stays lost: the next flush of each host that was connected fails once. */
   abandonLost(): void {
     for (const owner of this.retained.abandon()) owner.noteLoss();

@@ -99,6 +99,16 @@ export class Retained<Owner> {
     return this.drop(({ isLost }) => isLost);
   }
 
+  /**
+   * Nothing is lost any more, and all that is kept is durable: what comes has higher numbers than
+   * `sequence`. The number of what was written again without an answer is known no better.
+   */
+  settle(sequence: number): void {
+    this.drop(() => true);
+    this.durable = sequence;
+    this.newest = sequence;
+  }
+
   /** Lets all go that was written to `owner`. */
   forget(owner: Owner): void {
     this.drop((kept) => kept.owner === owner);

@@ -194,3 +194,30 @@ test('[R2] a planned takeover waits for what controllers have lost', async () =>
   expect(host.errors).toEqual([]);
   await sites.closeAll();
 });
+
+test('[R1] what was written again without an answer stays before what came later', async () => {
+  const { sites, a, host, gate } = await gated();
+  const device = a.hostDevice(0);
+  if (!device) throw new Error('it has a volume');
+  const direct = new GateHost(device, sites.random);
+  for (let count = 0; count < 4; count += 1) await sites.drive(direct.write(SECOND));
+  await sites.drive(host.write(FIRST)); // number 5, and the only one that is not lost for good
+  await sites.crash(A, 'lose');
+  const unblock = blockFrom(sites, 'gate');
+  const again = await sites.open(A);
+  const letGo = again.set.hosts.hold();
+  unblock();
+  await sites.clock.run(() => again.set.hosts.waitingRequests === 1);
+  sites.cutLinks('gate');
+  await sites.clock.pass(0);
+  letGo();
+  await sites.clock.run(
+    () => gate.events.filter(({ message }) => message === 'hosts go on').length === 2,
+  );
+  await sites.drive(host.write(SECOND));
+  await sites.crash(A, 'lose');
+  await sites.open(A);
+  await sites.drive(host.check(0, 8192));
+  expect(host.errors).toEqual([]);
+  await sites.closeAll();
+});
