@@ -98,6 +98,8 @@ export class Controllers {
   private gatheredEpoch = 0;
   private reignEpoch = 0;
   private gathering: Timer | undefined;
+  /** Who held the others up when that was looked at last, and how far they were. */
+  private heldUp: readonly string[] = [];
   private finishing = false;
   private holding: MigrationId | undefined;
   private lease: Timer | undefined;
@@ -276,8 +278,8 @@ export class Controllers {
   }
 
   /** The controller, if it speaks with this set now. */
-  private attached(id: ControllerId): Attached | undefined {
-    const session = this.sessions.get(id);
+  private attached(id: string): Attached | undefined {
+    const session = this.sessions.get(id as ControllerId);
     return session?.isLinked ? session : undefined;
   }
 
@@ -341,6 +343,7 @@ export class Controllers {
     }
     this.gathering?.cancel();
     this.gathering = undefined;
+    this.heldUp = [];
     if (ids.length === 0) {
       this.gatheredEpoch = file.epoch;
       return;
@@ -376,15 +379,25 @@ export class Controllers {
     });
   }
 
-  /** Those who did not come are not waited for any more; what they lost is lost. */
+  /**
+   * Those who did not come, or do not get on, are not waited for any more; what they lost is lost,
+   * and what they may still have sent is not taken.
+   */
   private giveUpMissing(): void {
     const { turn } = this;
     if (!this.isGathering || turn.kind === 'done') return;
-    const missing = known(this.set.file).filter(({ id }) => !this.attached(id));
-    const names = missing.map(({ name }) => name).join(', ');
     this.gathering = this.clock.after(CONTROLLERS_GATHER_MS, () => this.giveUpMissing());
+    const stateOf = (id: string): string => `${id} ${this.attached(id)?.replayed ?? 0}`;
+    const before = this.heldUp;
+    this.heldUp = (turn.kind === 'turn' ? [turn.id] : turn.ids).map(stateOf);
+    const missing = known(this.set.file).filter(({ id }) => {
+      const state = stateOf(id);
+      return !this.attached(id) || (before.includes(state) && this.heldUp.includes(state));
+    });
     if (missing.length === 0) return;
+    const names = missing.map(({ name }) => name).join(', ');
     this.set.notices.push(`path controllers did not come back, and are not waited for: ${names}`);
+    for (const { id } of missing) this.sessions.get(id)?.drop('it was not waited for any longer');
     this.forget(missing.map(({ id }) => id)).catch(() => undefined);
   }
 

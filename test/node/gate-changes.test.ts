@@ -1,6 +1,10 @@
 /** What operators change at path controllers while sets come and go: exports, sets, takeovers. */
 import { describe, expect, test } from '@jest/globals';
+import { submitAndWait } from '../../src/device/device.ts';
+import type { DeviceRequest } from '../../src/device/device.ts';
+import { FrameChannel } from '../../src/link/channel.ts';
 import { PeerClient } from '../../src/link/service.ts';
+import { NbdClient } from '../../src/nbd/client.ts';
 import { helloOf } from '../../src/node/path-session.ts';
 import { Gate, GateHost } from '../support/gates.ts';
 import { A, B, C, MIGRATE, Sites } from '../support/sites.ts';
@@ -219,5 +223,46 @@ test('[R1] what was written again without an answer stays before what came later
   await sites.open(A);
   await sites.drive(host.check(0, 8192));
   expect(host.errors).toEqual([]);
+  await sites.closeAll();
+});
+
+test('[R4] the streams of a controller that was given up are of no use any more', async () => {
+  const { sites, gate, host, first } = await gated();
+  await sites.drive(host.write(FIRST));
+  await sites.crash(A, 'lose');
+  blockFrom(sites, 'gate');
+  const a = await sites.open(A);
+  const as = { controllerId: gate.id, generation: 2 ** 40 };
+  const hello = helloOf({ id: gate.id, name: gate.name, address: null });
+  const client = new PeerClient(await sites.asker(A), hello);
+  await sites.drive(client.call('path.attach', { ...as, name: gate.name, address: null }));
+  const stream = await sites.dialHosts('/asker', A, as);
+  const opening = NbdClient.open(stream, { clock: sites.clock, exportName: first });
+  const device = await sites.drive(opening);
+  client.close(); // its link has ended, and its stream has not
+  await sites.clock.run(() => a.status().notices.join(' ').includes('are not waited for: gate'));
+  const late = { kind: 'write', offset: 0, length: 512, data: [Buffer.alloc(512)], fua: false };
+  const refused = await sites.refusal(submitAndWait(device, late as DeviceRequest));
+  expect(refused.code).toBe('E_UNREACHABLE');
+  expect(a.set.newest).toBe(0);
+  await sites.closeAll();
+});
+
+test('[R9] a controller that comes back and says nothing does not hold others up for ever', async () => {
+  const { sites, gate, host } = await gated();
+  await sites.drive(host.write(FIRST));
+  await sites.crash(A, 'lose');
+  blockFrom(sites, 'gate');
+  const a = await sites.open(A);
+  const stream = await sites.dial('/asker', A);
+  const channel = new FrameChannel(stream, { clock: sites.clock, beatMs: 2_000 });
+  const client = new PeerClient(channel, helloOf({ id: gate.id, name: gate.name, address: null }));
+  const as = { controllerId: gate.id, generation: 2 ** 40, name: gate.name, address: null };
+  await sites.drive(client.call('path.attach', as));
+  const device = a.hostDevice(0);
+  if (!device) throw new Error('it has a volume');
+  const direct = new GateHost(device, sites.random);
+  await sites.drive(direct.write(SECOND));
+  expect(a.status().notices.join(' ')).toContain('are not waited for: gate');
   await sites.closeAll();
 });
