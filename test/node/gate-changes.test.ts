@@ -266,3 +266,24 @@ test('[R9] a controller that comes back and says nothing does not hold others up
   expect(a.status().notices.join(' ')).toContain('are not waited for: gate');
   await sites.closeAll();
 });
+
+test('[R4] a controller never leads two ways to one group: they would fence each other', async () => {
+  const { sites, gate, first, c, host } = await paired();
+  await sites.crash(A);
+  sites.away.add(A);
+  await sites.drive(c.takeOver({ force: true }));
+  const request = { export: 'new', set: C, volume: first, replace: false };
+  const refused = await sites.refusal(gate.node.add(request));
+  expect([refused.code, refused.message]).toEqual([
+    'E_STATE',
+    expect.stringContaining('exports of its volumes lead to tokyo'),
+  ]);
+  await sites.drive(gate.node.add({ ...request, export: first, replace: true }));
+  await sites.drive(gate.node.add(request));
+  const again = new GateHost(gate.connect('new'), sites.random);
+  await sites.drive(again.write(FIRST));
+  await sites.drive(host.write(SECOND));
+  expect([again.errors, host.errors]).toEqual([[], []]);
+  sites.machine(A).node = undefined;
+  await sites.closeAll();
+});
