@@ -4,9 +4,18 @@ import type { Extent } from '../base/extent.ts';
 import { NBD_STRETCH_BYTES_MAX } from '../base/limits.ts';
 import type { Completion, Device, DeviceRequest, Done, ZeroesRequest } from '../device/device.ts';
 
+/** Who sends requests through an export. */
+export interface PathHost {
+  readonly path: PathExport;
+  /** It may be doing the same elsewhere by now: nothing of it is sent any more. */
+  readonly hasLeft: boolean;
+}
+
 /** The switch that an export's requests go through. */
 export interface PathOwner {
-  submit(target: PathExport, request: DeviceRequest, done: Done): void;
+  submit(host: PathHost, request: DeviceRequest, done: Done): void;
+  /** Forgets what waits of hosts that have left. */
+  forgetLeft(): void;
 }
 
 export class PathExport {
@@ -57,10 +66,11 @@ export class PathExport {
   }
 }
 
-class HostView implements Device {
+class HostView implements Device, PathHost {
   readonly sizeBytes: number;
   readonly readOnly = false;
-  private readonly path: PathExport;
+  readonly path: PathExport;
+  hasLeft = false;
   private readonly owner: PathOwner;
   private lossesTold: number;
 
@@ -77,7 +87,12 @@ class HostView implements Device {
     else if (request.kind === 'flush') this.flush(request, done);
     else if (request.kind === 'zeroes' && request.length > NBD_STRETCH_BYTES_MAX) {
       this.zeroesInPieces(request, done);
-    } else this.owner.submit(path, request, done);
+    } else this.owner.submit(this, request, done);
+  }
+
+  leave(): void {
+    this.hasLeft = true;
+    this.owner.forgetLeft();
   }
 
   nextExtent(offset: number, end: number): Extent {
@@ -103,7 +118,7 @@ class HostView implements Device {
     };
     for (let { offset } = request; offset < end; offset += NBD_STRETCH_BYTES_MAX) {
       const length = Math.min(NBD_STRETCH_BYTES_MAX, end - offset);
-      this.owner.submit(this.path, { ...request, offset, length }, pieceDone);
+      this.owner.submit(this, { ...request, offset, length }, pieceDone);
     }
   }
 
@@ -118,7 +133,7 @@ class HostView implements Device {
       this.lossesTold = path.losses;
       done({ ok: false, error: lostWrites(path.volume) });
     };
-    this.owner.submit(path, request, told);
+    this.owner.submit(this, request, told);
   }
 }
 

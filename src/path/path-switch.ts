@@ -25,7 +25,7 @@ import type { Completion, Device, DeviceRequest, Done } from '../device/device.t
 import { submitAndWait } from '../device/device.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
 import { PathExport } from './path-export.ts';
-import type { PathOwner } from './path-export.ts';
+import type { PathHost, PathOwner } from './path-export.ts';
 import { Retained } from './retained.ts';
 import type { Kept } from './retained.ts';
 
@@ -43,7 +43,7 @@ class HostRequest {
   /** Undefined while it is not in use. */
   done: Done | undefined;
   request: DeviceRequest;
-  target: PathExport;
+  host: PathHost;
   isSent = false;
   /** A flush that was sent: the newest number that it makes durable, in the reign of that set. */
   covers = 0;
@@ -53,11 +53,11 @@ class HostRequest {
 
   constructor(
     request: DeviceRequest,
-    target: PathExport,
+    host: PathHost,
     answered: (self: HostRequest, completion: Completion) => void,
   ) {
     this.request = request;
-    this.target = target;
+    this.host = host;
     this.answered = (completion) => answered(this, completion);
   }
 }
@@ -247,7 +247,7 @@ export class PathSwitch implements PathOwner {
     gone.end(error);
     this.retained.forget(gone);
     for (const waiting of [...this.requests]) {
-      if (waiting.target === gone && !waiting.isSent) this.finish(waiting, { ok: false, error });
+      if (waiting.host.path === gone && !waiting.isSent) this.finish(waiting, { ok: false, error });
     }
   }
 
@@ -262,14 +262,20 @@ export class PathSwitch implements PathOwner {
   }
 
   /** Takes a host's request. */
-  submit(target: PathExport, request: DeviceRequest, done: Done): void {
-    const taken = this.free.pop() ?? new HostRequest(request, target, this.completed);
+  submit(host: PathHost, request: DeviceRequest, done: Done): void {
+    const taken = this.free.pop() ?? new HostRequest(request, host, this.completed);
     taken.request = request;
-    taken.target = target;
+    taken.host = host;
     taken.done = done;
     this.requests.add(taken);
     if (this.current === 'open' && !this.mustWait(request)) this.send(taken);
     else this.wait(taken);
+  }
+
+  forgetLeft(): void {
+    for (const waiting of [...this.requests]) {
+      if (!waiting.isSent && waiting.host.hasLeft) this.finish(waiting, LEFT);
+    }
   }
 
   private get isFull(): boolean {
@@ -284,7 +290,7 @@ export class PathSwitch implements PathOwner {
   }
 
   private send(request: HostRequest): void {
-    const { upstream } = request.target;
+    const { upstream } = request.host.path;
     if (!upstream) return this.wait(request);
     request.isSent = true;
     this.sentCount += 1;
@@ -311,8 +317,9 @@ export class PathSwitch implements PathOwner {
   private readonly completed = (request: HostRequest, completion: Completion): void => {
     request.isSent = false;
     this.sentCount -= 1;
-    const { ended } = request.target;
+    const { ended } = request.host.path;
     if (ended && !completion.ok) this.finish(request, { ok: false, error: ended });
+    else if (request.host.hasLeft && !completion.ok) this.finish(request, LEFT);
     else if (!completion.ok && isWithoutAnswer(completion.error)) {
       // It keeps its place. Others that come now would be told the same.
       if (this.current === 'open') {
@@ -330,7 +337,8 @@ export class PathSwitch implements PathOwner {
   };
 
   /** An answered write may still be lost, unless it was written through. */
-  private keep({ request, target, covers }: HostRequest, sequence: number | undefined): void {
+  private keep({ request, host, covers }: HostRequest, sequence: number | undefined): void {
+    const target = host.path;
     if (request.kind === 'flush') this.noteDurable(covers);
     if (sequence === undefined || request.kind === 'read' || request.kind === 'flush') return;
     target.newest = Math.max(target.newest, sequence);
@@ -393,6 +401,11 @@ export class PathSwitch implements PathOwner {
     }
   }
 }
+
+const LEFT: Completion = {
+  ok: false,
+  error: new RcopyError('E_STOPPED', 'the host has left'),
+};
 
 /** Nobody answered it: the stream broke, or the set is leaving and did not do it. */
 function isWithoutAnswer(error: Error): boolean {

@@ -1,11 +1,14 @@
 /** What operators change at path controllers while sets come and go: exports, sets, takeovers. */
 import { describe, expect, test } from '@jest/globals';
+import { RcopyError } from '../../src/base/errors.ts';
 import { submitAndWait } from '../../src/device/device.ts';
 import type { DeviceRequest } from '../../src/device/device.ts';
 import { FrameChannel } from '../../src/link/channel.ts';
 import { PeerClient } from '../../src/link/service.ts';
 import { NbdClient } from '../../src/nbd/client.ts';
+import { NbdServer } from '../../src/nbd/server.ts';
 import { helloOf } from '../../src/node/path-session.ts';
+import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
 import { Gate, GateHost } from '../support/gates.ts';
 import { A, B, C, MIGRATE, Sites } from '../support/sites.ts';
 
@@ -287,3 +290,34 @@ test('[R4] a controller never leads two ways to one group: they would fence each
   sites.machine(A).node = undefined;
   await sites.closeAll();
 });
+
+test('[R1] a request of a host that has gone is not sent behind what it did elsewhere', async () => {
+  const { sites, a, gate, first } = await gated();
+  await sites.clock.pass(100);
+  const server = new NbdServer({ clock: sites.clock, exports: gate.node.exports });
+  const names = { names: ['host', 'gate'] as const, chunkBytesMax: 16 * 1024 };
+  const [near, far] = memoryStreamPair(sites.clock, sites.random, names);
+  server.accept(far);
+  const opening = NbdClient.open(near, { clock: sites.clock, exportName: first });
+  const client = await sites.drive(opening);
+  const unblock = blockFrom(sites, 'gate');
+  sites.cutLinks('gate');
+  const data = [Buffer.alloc(512, 7)];
+  const stale = submitAndWait(client, { kind: 'write', offset: 0, length: 512, data, fua: false });
+  stale.catch(() => undefined);
+  await sites.clock.run(() => waitsAt(server));
+  client.destroy(new RcopyError('E_STOPPED', 'the host goes elsewhere'));
+  await sites.clock.pass(10);
+  const device = a.hostDevice(0);
+  if (!device) throw new Error('it has a volume');
+  const elsewhere = new GateHost(device, sites.random);
+  await sites.drive(elsewhere.write(FIRST));
+  unblock();
+  await sites.clock.pass(5_000);
+  await sites.drive(elsewhere.check(0, 4096));
+  await sites.closeAll();
+});
+
+function waitsAt(server: NbdServer): boolean {
+  return server.connections().some(({ requestsInFlight }) => requestsInFlight === 1);
+}
