@@ -28,6 +28,7 @@ import type { ControllerId, MigrationId } from '../base/ids.ts';
 import { withControllers } from '../format/set-file.ts';
 import type { ControllerEntry, SetFile } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import type { Done } from '../device/device.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { NbdServer } from '../nbd/server.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
@@ -98,6 +99,10 @@ export class Controllers {
   private gatheredEpoch = 0;
   private reignEpoch = 0;
   private gathering: Timer | undefined;
+  /** Writes of what was lost that are not journaled yet: they may still fail. */
+  private replaysUnderWay = 0;
+  /** Whom this reign has given up. */
+  private readonly givenUp = new Set<string>();
   /** Who held the others up when that was looked at last, and how far they were. */
   private heldUp: readonly string[] = [];
   private finishing = false;
@@ -153,7 +158,7 @@ export class Controllers {
     if (set.failure) throw set.failure;
     if (!this.isKnown(id) && known(set.file).length >= CONTROLLERS_MAX) throw tooMany(set.file);
     before?.drop('a newer stream of the same controller has come');
-    const expected = this.isKnown(id);
+    const expected = this.isKnown(id) && !this.givenUp.has(id);
     const entry = { id, name, address };
     const session = new Attached(entry, generation, expected);
     session.replayed = before?.replayed ?? 0;
@@ -210,11 +215,23 @@ export class Controllers {
     if (!server) throw new RcopyError('E_STATE', `${this.set.file.name} serves no hosts`);
     const exports = attachedExports(this.set, {
       isCurrent: () => !attached.isFenced,
-      submitted: () => {
-        if (this.isGathering) attached.replayed += 1;
-      },
+      submitted: (done) => (this.isGathering ? this.writtenAgain(attached, done) : done),
     });
     attached.streams.add(server.accept(stream, { exports }));
+  }
+
+  /** A controller writes again what was lost: it is counted, and has to succeed. */
+  private writtenAgain(attached: Attached, done: Done): Done {
+    attached.replayed += 1;
+    this.replaysUnderWay += 1;
+    return (completion) => {
+      this.replaysUnderWay -= 1;
+      const { failure, isClosed } = this.set;
+      // It may have been told already that this was taken: now all that it lost is lost.
+      if (!completion.ok && !failure && !isClosed) this.giveUp([attached.entry]);
+      done(completion);
+      if (this.replaysUnderWay === 0) this.look();
+    };
   }
 
   /** Resolves when nothing is lost any more, or nobody is waited for: hosts may go on. */
@@ -300,6 +317,7 @@ export class Controllers {
   private async register(entry: ControllerEntry): Promise<void> {
     const isEntry = (each: ControllerEntry): boolean =>
       each.id === entry.id && each.name === entry.name && each.address === entry.address;
+    await this.set.identity.settled(); // it may be being forgotten
     if (known(this.set.file).some(isEntry)) return;
     await this.set.identity.update((file) => {
       const others = known(file).filter(({ id }) => id !== entry.id);
@@ -344,6 +362,7 @@ export class Controllers {
     this.gathering?.cancel();
     this.gathering = undefined;
     this.heldUp = [];
+    this.givenUp.clear();
     if (ids.length === 0) {
       this.gatheredEpoch = file.epoch;
       return;
@@ -363,7 +382,7 @@ export class Controllers {
   }
 
   private gather(): void {
-    if (this.turn.kind !== 'done' || this.finishing) return;
+    if (this.turn.kind !== 'done' || this.finishing || this.replaysUnderWay > 0) return;
     const { epoch } = this.set.file;
     const gathered = (): void => {
       this.finishing = false;
@@ -397,8 +416,16 @@ export class Controllers {
     if (missing.length === 0) return;
     const names = missing.map(({ name }) => name).join(', ');
     this.set.notices.push(`path controllers did not come back, and are not waited for: ${names}`);
-    for (const { id } of missing) this.sessions.get(id)?.drop('it was not waited for any longer');
-    this.forget(missing.map(({ id }) => id)).catch(() => undefined);
+    this.giveUp(missing);
+  }
+
+  /** What they lost is lost. Nobody goes on before they are forgotten, durably. */
+  private giveUp(entries: readonly ControllerEntry[]): void {
+    for (const { id } of entries) {
+      this.givenUp.add(id);
+      this.sessions.get(id)?.drop('it is not waited for any longer');
+    }
+    this.forget(entries.map(({ id }) => id)).catch(() => undefined);
   }
 
   /** Resolves when it holds of every known controller. */

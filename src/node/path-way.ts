@@ -378,6 +378,8 @@ export class PathWay {
       // A takeover goes on from what it has, whatever the set before had made durable.
       if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(word.recovered);
       this.lostAtFirst = hosts.lostAbove(word.expected ? word.recovered : 0).length;
+    } else if (!word.expected && this.openedReign !== this.reign) {
+      hosts.lostAbove(0); // what was written again may not have been taken
     } else {
       // Written again on a stream that ended before the answers came.
       const answered = this.lostAtFirst - hosts.lost.length;

@@ -168,6 +168,24 @@ describe('[R2] what a controller that was given up has lost is never covered up'
     await sites.closeAll();
   });
 
+  test('by writing it again where there is no room for it', async () => {
+    const { sites, host } = await gated();
+    await sites.drive(host.write(FIRST));
+    await sites.drive(host.write(SECOND));
+    await sites.crash(A, 'lose');
+    const unblock = blockFrom(sites, 'gate');
+    const a = await sites.open(A, { roomWaitMs: 1_000 });
+    const letGo = a.set.hosts.hold();
+    unblock();
+    await sites.clock.run(() => a.set.hosts.waitingRequests === 2);
+    sites.cutLinks('gate'); // what it comes back to is not known yet
+    await sites.clock.pass(2_000);
+    letGo();
+    expect(await sites.drive(host.flush())).toBe(false);
+    expect(await sites.drive(host.flush())).toBe(true);
+    await sites.closeAll();
+  });
+
   test('by a later reign, when it came back and heard nothing of the one between', async () => {
     const { sites, gate, host, unblock } = await givenUp();
     const { id, name } = gate;
