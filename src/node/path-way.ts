@@ -5,7 +5,7 @@
  * What must not be forgotten is durable first: where hosts may move, before this controller says
  * that it is prepared, and so before the set can be sealed.
  */
-import { RcopyError, isRcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError, messageOf } from '../base/errors.ts';
 import type { MigrationId } from '../base/ids.ts';
 import { PATH_RETRY_FIRST_MS, PATH_RETRY_LAST_MS, PATH_RETAINED_BYTES } from '../base/limits.ts';
 import { submitAndWait } from '../device/device.ts';
@@ -247,7 +247,12 @@ export class PathWay {
         if (this.next?.migrationId === migrationId) this.prepared = migrationId;
         this.look();
       },
-      () => undefined, // it says nothing then: the set does not go on
+      () => {
+        // It says nothing then, and the set does not go on.
+        this.options.clock.after(PATH_RETRY_LAST_MS, () => {
+          if (this.next === next && !this.closed) this.keepNext();
+        });
+      },
     );
   }
 
@@ -479,7 +484,9 @@ export class PathWay {
     this.entry = { ...this.entry, ...change };
     const { entry } = this;
     const saved = this.saves.then(() => this.options.save(entry));
-    this.saves = saved.catch(() => undefined);
+    this.saves = saved.catch((error: unknown) => {
+      this.options.note('paths.json could not be saved', { reason: messageOf(error) });
+    });
     return saved;
   }
 }

@@ -339,3 +339,17 @@ test('[R1] a request of a host that has gone is not sent behind what it did else
 function waitsAt(server: NbdServer): boolean {
   return server.connections().some(({ requestsInFlight }) => requestsInFlight === 1);
 }
+
+test('a controller that could not note a migration tries again, and says so', async () => {
+  const { sites, gate, host } = await paired();
+  const b = await sites.create(B);
+  await sites.drive(host.write(FIRST));
+  gate.diskIsFull = true;
+  const moved = sites.drive(b.migrate(MIGRATE));
+  await sites.clock.pass(2_000);
+  expect(gate.events.map(({ message }) => message)).toContain('paths.json could not be saved');
+  gate.diskIsFull = false;
+  expect((await moved).state).toBe('done');
+  await sites.drive(host.check(0, 4096));
+  await sites.closeAll();
+});
