@@ -47,8 +47,10 @@ class HostRequest {
   isSent = false;
   /** A flush that was sent: the newest number that it makes durable, in the reign of that set. */
   covers = 0;
-  /** When it began to wait, on the monotonic clock. */
+  /** When it would have begun to wait had it not been sent meanwhile, on the monotonic clock. */
   waitsSinceMs = 0;
+  /** How long it had waited when it was sent last. */
+  waitedMs = 0;
   readonly answered: Done;
 
   constructor(
@@ -257,8 +259,7 @@ export class PathSwitch implements PathOwner {
     for (const waiting of [...this.requests]) {
       if (!waiting.isSent) this.finish(waiting, { ok: false, error });
     }
-    this.timer?.cancel();
-    this.timer = undefined;
+    this.stopTimer();
   }
 
   /** Takes a host's request. */
@@ -267,6 +268,7 @@ export class PathSwitch implements PathOwner {
     taken.request = request;
     taken.host = host;
     taken.done = done;
+    taken.waitedMs = 0;
     this.requests.add(taken);
     if (this.current === 'open' && !this.mustWait(request)) this.send(taken);
     else this.wait(taken);
@@ -302,14 +304,15 @@ export class PathSwitch implements PathOwner {
     for (const request of this.requests) {
       if (this.current !== 'open') return;
       if (request.isSent || this.mustWait(request.request)) continue;
-      const waitedMs = this.clock.monotonicMs() - request.waitsSinceMs;
-      this.longestWaitMs = Math.max(this.longestWaitMs, waitedMs);
+      request.waitedMs = this.clock.monotonicMs() - request.waitsSinceMs;
+      this.longestWaitMs = Math.max(this.longestWaitMs, request.waitedMs);
       this.send(request);
     }
   }
 
   private wait(request: HostRequest): void {
-    request.waitsSinceMs = this.clock.monotonicMs();
+    request.waitsSinceMs = this.clock.monotonicMs() - request.waitedMs;
+    if (request.waitedMs > 0) this.stopTimer(); // its time may be up before that of all others
     this.planTimeout();
   }
 
@@ -389,6 +392,11 @@ export class PathSwitch implements PathOwner {
       this.failOverdue();
       this.planTimeout();
     });
+  }
+
+  private stopTimer(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
   }
 
   private failOverdue(): void {

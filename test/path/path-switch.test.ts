@@ -151,6 +151,24 @@ describe('the switch', () => {
     expect(hosts.longestWaitMs).toBe(500);
   });
 
+  test('[R9] counts all that a request waited, however often a set came and went', async () => {
+    const { clock, hosts, told, host, connect } = world({ holdMs: 1000 });
+    host('one', write(0));
+    for (let round = 0; round < 2; round += 1) {
+      await clock.pass(400);
+      const set = new HandDevice();
+      connect(set);
+      hosts.release();
+      await clock.pass(10_000); // a set may take its time
+      set.fail();
+      hosts.lose();
+    }
+    await clock.pass(150);
+    expect(told).toEqual([]);
+    await clock.pass(100);
+    expect(told).toEqual(['one: E_TIMEOUT']);
+  });
+
   test('refuses a set that offers less than hosts were promised', () => {
     const { connect } = world();
     expect(() => connect(new HandDevice(SIZE / 2))).toThrow(/has 32768 bytes: hosts were promised/);
