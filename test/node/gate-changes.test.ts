@@ -1,10 +1,13 @@
 /** What operators change at path controllers while sets come and go: exports, sets, takeovers. */
 import { describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
+import { idFromBytes } from '../../src/base/ids.ts';
 import { submitAndWait } from '../../src/device/device.ts';
 import type { DeviceRequest } from '../../src/device/device.ts';
 import { FrameChannel } from '../../src/link/channel.ts';
+import type { Hello } from '../../src/link/messages.ts';
 import { PeerClient } from '../../src/link/service.ts';
+import { migrationCallOf } from '../../src/node/migration-target.ts';
 import { NbdClient } from '../../src/nbd/client.ts';
 import { NbdServer } from '../../src/nbd/server.ts';
 import { helloOf } from '../../src/node/path-session.ts';
@@ -36,6 +39,7 @@ async function paired(seed = 1) {
   return { ...world, c };
 }
 
+const OTHER = idFromBytes<'controller'>(Buffer.alloc(16, 9));
 const FIRST = { offset: 0, length: 4096 };
 const SECOND = { offset: 2048, length: 4096 };
 
@@ -54,6 +58,20 @@ describe('exports that come and go', () => {
     await sites.drive(again.flush());
     await sites.drive(host.write(FIRST));
     expect([again.errors, host.errors]).toEqual([[], []]);
+    await sites.closeAll();
+  });
+
+  test('no way is kept without an export, wherever a removal is cut off', async () => {
+    const { sites, a, gate, first, second } = await gated();
+    await sites.drive(gate.node.remove({ export: second }));
+    const removing = gate.node.remove({ export: first });
+    await sites.clock.run(() => {
+      const [way] = gate.saved.ways;
+      expect(way?.exports).not.toEqual([]);
+      return a.status().controllers.length === 0;
+    });
+    await sites.drive(removing);
+    expect(gate.saved.ways).toEqual([]);
     await sites.closeAll();
   });
 
@@ -351,5 +369,44 @@ test('a controller that could not note a migration tries again, and says so', as
   gate.diskIsFull = false;
   expect((await moved).state).toBe('done');
   await sites.drive(host.check(0, 4096));
+  await sites.closeAll();
+});
+
+test('[R2] a seal that is asked for behind a restart waits for what was lost as well', async () => {
+  const { sites, a, host } = await paired();
+  const b = await sites.create(B);
+  blockFrom(sites, 'gate', B);
+  await sites.refusal(b.migrate(MIGRATE));
+  const { migration } = b.set.file;
+  if (!migration) throw new Error('it has begun');
+  await sites.drive(host.write(FIRST));
+  const { newest } = a.set;
+  await sites.crash(A, 'lose');
+  const unblock = blockFrom(sites, 'gate');
+  const again = await sites.open(A);
+  const hello = { ...helloOf({ id: OTHER, name: 'asker', address: null }), purpose: 'service' };
+  const client = new PeerClient(await sites.asker(A), hello as Hello);
+  const sealing = client.call('migration.seal', migrationCallOf(migration));
+  await sites.clock.pass(100);
+  unblock();
+  await sites.drive(sealing);
+  expect(again.set.file.seal?.nextSequence).toBe(newest + 1);
+  await sites.closeAll();
+});
+
+test('[R9] a set remembers no controllers that it does not know', async () => {
+  const { sites, a } = await gated();
+  for (let count = 0; count < 3; count += 1) {
+    const id = idFromBytes<'controller'>(sites.random.bytes(16));
+    const client = new PeerClient(
+      await sites.asker(A),
+      helloOf({ id, name: 'passer-by', address: null }),
+    );
+    const call = { controllerId: id, generation: 1, name: 'passer-by', address: null };
+    await sites.drive(client.call('path.attach', call));
+    client.close();
+    await sites.clock.pass(10);
+  }
+  expect(a['controllers']['sessions'].size).toBe(1);
   await sites.closeAll();
 });

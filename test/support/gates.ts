@@ -77,6 +77,11 @@ export class Gate {
     this.store.isFull = isFull;
   }
 
+  /** What would be found after a start. */
+  get saved(): PathFile {
+    return this.store.file;
+  }
+
   get node(): PathNode {
     if (this.running) return this.running;
     throw new Error(`${this.name} does not run`);
