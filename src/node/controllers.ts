@@ -176,12 +176,19 @@ export class Controllers {
     this.left(call);
   }
 
-  /** The controller's link has ended. Its streams end when they end, or when it comes again. */
+  /**
+   * The controller's link has ended. Its streams end when they end, or when it comes again; those
+   * of one that is not known end at once.
+   */
   left({ controllerId, generation }: SpeakerCall): void {
     const attached = this.attached(controllerId);
     if (attached?.generation !== generation) return;
     attached.isLinked = false;
     attached.waiting = undefined;
+    if (!this.isKnown(controllerId)) {
+      attached.drop('its controller has left');
+      this.sessions.delete(controllerId);
+    }
     this.look();
   }
 
