@@ -285,8 +285,12 @@ export class PathNode implements PathService {
     return this.generation;
   }
 
+  /** A way that has lost its last export is as good as gone. */
   private saveWays(): Promise<void> {
-    return this.options.store.save((file) => ({ ...file, ways: this.ways.map((way) => way.file) }));
+    return this.options.store.save((file) => ({
+      ...file,
+      ways: this.ways.map((way) => way.file).filter(({ exports }) => exports.length > 0),
+    }));
   }
 
   private inTurn<T>(action: () => Promise<T>): Promise<T> {
