@@ -64,6 +64,7 @@ describe('exports that come and go', () => {
   test('no way is kept without an export, wherever a removal is cut off', async () => {
     const { sites, a, gate, first, second } = await gated();
     await sites.drive(gate.node.remove({ export: second }));
+    await sites.clock.run(() => a.status().controllers.length === 1);
     const removing = gate.node.remove({ export: first });
     await sites.clock.run(() => {
       const [way] = gate.saved.ways;
