@@ -14,6 +14,8 @@ export interface PathHost {
 /** The switch that an export's requests go through. */
 export interface PathOwner {
   submit(host: PathHost, request: DeviceRequest, done: Done): void;
+  /** Whether requests go on to the sets: what was lost is there again. */
+  readonly isOpen: boolean;
   /** Forgets what waits of hosts that have left. */
   forgetLeft(): void;
 }
@@ -99,10 +101,11 @@ class HostView implements Device, PathHost {
     return { offset, length: end - offset, data: true };
   }
 
-  /** As the set tells it; while none is there, everything may be data. */
+  /** As the set tells it; while hosts wait, everything may be data. */
   async allocation(offset: number, end: number): Promise<readonly Extent[]> {
     const { upstream } = this.path;
     const anything = [this.nextExtent(offset, end)];
+    if (!this.owner.isOpen) return anything;
     return (await upstream?.allocation?.(offset, end).catch(() => anything)) ?? anything;
   }
 

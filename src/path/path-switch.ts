@@ -90,6 +90,10 @@ export class PathSwitch implements PathOwner {
     this.limits = limits;
   }
 
+  get isOpen(): boolean {
+    return this.current === 'open';
+  }
+
   get state(): PathState {
     return this.current;
   }

@@ -169,6 +169,18 @@ describe('the switch', () => {
     expect(told).toEqual(['one: E_TIMEOUT']);
   });
 
+  test('[R1] calls nothing a hole before all that was lost is written again', async () => {
+    const { hosts, device, connect } = world();
+    const hole = { offset: 0, length: SIZE, data: false };
+    const set = Object.assign(new HandDevice(), { allocation: async () => [hole] });
+    connect(set);
+    expect(await device.allocation?.(0, SIZE)).toEqual([{ ...hole, data: true }]);
+    hosts.release();
+    expect(await device.allocation?.(0, SIZE)).toEqual([hole]);
+    void hosts.hold();
+    expect(await device.allocation?.(0, SIZE)).toEqual([{ ...hole, data: true }]);
+  });
+
   test('refuses a set that offers less than hosts were promised', () => {
     const { connect } = world();
     expect(() => connect(new HandDevice(SIZE / 2))).toThrow(/has 32768 bytes: hosts were promised/);
