@@ -207,8 +207,8 @@ export class PathNode implements PathService {
         next: null,
         exports: [{ export: name, ...found }],
       });
+      await this.saveWays(way);
       this.ways.push(way);
-      await this.saveWays();
       way.start();
     }
     return { changed: true, entry: this.entryOf(name) };
@@ -286,10 +286,12 @@ export class PathNode implements PathService {
   }
 
   /** A way that has lost its last export is as good as gone. */
-  private saveWays(): Promise<void> {
+  private saveWays(...added: readonly PathWay[]): Promise<void> {
     return this.options.store.save((file) => ({
       ...file,
-      ways: this.ways.map((way) => way.file).filter(({ exports }) => exports.length > 0),
+      ways: [...this.ways, ...added]
+        .map((way) => way.file)
+        .filter(({ exports }) => exports.length > 0),
     }));
   }
 

@@ -113,12 +113,16 @@ export class PathWay {
   /** The export of a volume, made if need be. The set is asked for it from now on. */
   async addExport(name: string, volume: string, sizeBytes: number): Promise<void> {
     this.hosts.export(volume, sizeBytes);
-    await this.save({
-      exports: [
-        ...this.entry.exports.filter((each) => each.export !== name),
-        { export: name, volume, sizeBytes },
-      ],
-    });
+    const added = { export: name, volume, sizeBytes };
+    try {
+      await this.save({ exports: [...this.entry.exports, added] });
+    } catch (error) {
+      const exports = this.entry.exports.filter((each) => each !== added);
+      this.entry = { ...this.entry, exports };
+      const isShared = exports.some((each) => each.volume === volume);
+      if (!isShared) this.hosts.remove(volume, removed(name));
+      throw error;
+    }
     const { session } = this.served ?? {};
     if (!session) return;
     if (!session.devices.has(volume)) await session.connect(volume);

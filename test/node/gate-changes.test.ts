@@ -41,6 +41,7 @@ async function paired(seed = 1) {
 
 const OTHER = idFromBytes<'controller'>(Buffer.alloc(16, 9));
 const FIRST = { offset: 0, length: 4096 };
+const FLUSH: DeviceRequest = { kind: 'flush' };
 const SECOND = { offset: 2048, length: 4096 };
 
 describe('exports that come and go', () => {
@@ -58,6 +59,27 @@ describe('exports that come and go', () => {
     await sites.drive(again.flush());
     await sites.drive(host.write(FIRST));
     expect([again.errors, host.errors]).toEqual([[], []]);
+    await sites.closeAll();
+  });
+
+  test('an export that could not be saved is not there, and can be added again', async () => {
+    const { sites, gate, first, second } = await gated();
+    await sites.drive(gate.node.remove({ export: second }));
+    await sites.drive(gate.node.remove({ export: first }));
+    for (const volume of [first, second]) {
+      const request = { export: volume, set: A, volume, replace: false };
+      gate.diskIsFull = true;
+      expect((await sites.refusal(gate.node.add(request))).code).toBe('E_NO_SPACE');
+      expect(gate.node.exports.find(volume)).toBeUndefined();
+      sites.cutLinks('gate');
+      const others = gate.node.exports.list().map(({ device }) => submitAndWait(device, FLUSH));
+      await sites.drive(Promise.all(others));
+      gate.diskIsFull = false;
+      await sites.drive(gate.node.add(request));
+      const host = new GateHost(gate.connect(volume), sites.random);
+      await sites.drive(host.write(FIRST));
+      expect(host.errors).toEqual([]);
+    }
     await sites.closeAll();
   });
 
