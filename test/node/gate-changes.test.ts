@@ -374,6 +374,7 @@ test('[R1] a request of a host that has gone is not sent behind what it did else
   unblock();
   await sites.clock.pass(5_000);
   await sites.drive(elsewhere.check(0, 4096));
+  expect(elsewhere.errors).toEqual([]);
   await sites.closeAll();
 });
 
@@ -433,3 +434,36 @@ test('[R9] a set remembers no controllers that it does not know', async () => {
   expect(a['controllers']['sessions'].size).toBe(1);
   await sites.closeAll();
 });
+
+test.each([1, 2, 3])(
+  '[R2] what was lost is written again, whatever links are cut meanwhile (seed %d)',
+  async (seed) => {
+    const { sites, gate, first } = await gated(seed);
+    const south = new Gate(sites, 'south');
+    await south.start();
+    await south.lead(A, first);
+    const { sizeBytes } = gate.connect(first);
+    const hosts = [
+      new GateHost(gate.connect(first), sites.random, { from: 0, to: 10_240 }),
+      new GateHost(south.connect(first), sites.random, { from: 10_240, to: sizeBytes }),
+    ];
+    const pause = () => sites.clock.sleep(1 + sites.random.below(6));
+    for (const each of hosts) each.run(pause);
+    for (let round = 0; round < 8; round += 1) {
+      await sites.clock.pass(10 + sites.random.below(80));
+      await sites.crash(A, sites.random.below(2) === 0 ? 'lose' : 'random');
+      await sites.clock.pass(sites.random.below(40));
+      await sites.open(A);
+      for (let cuts = sites.random.below(4); cuts > 0; cuts -= 1) {
+        await sites.clock.pass(sites.random.below(12));
+        sites.cutLinks(['gate', 'south', A][sites.random.below(3)] ?? A);
+      }
+    }
+    await sites.drive(Promise.all(hosts.map((each) => each.stop())));
+    for (const each of hosts) {
+      await sites.drive(each.check());
+      expect(each.errors).toEqual([]);
+    }
+    await sites.closeAll();
+  },
+);
