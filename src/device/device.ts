@@ -57,6 +57,8 @@ export interface Device {
    * is there: the first stretches from `offset` on, without a gap, at least one, none behind `end`.
    */
   allocation?(offset: number, end: number): Promise<readonly Extent[]>;
+  /** Whoever asked has gone: what has not begun is not to be done any more. */
+  leave?(): void;
 }
 
 /** The promise form, for what is not the data path. Rejects with the request's error. */

@@ -189,3 +189,8 @@ export function withControllers(
 ): Pick<SetFile, 'controllers'> {
   return controllers && controllers.length > 0 ? { controllers: [...controllers] } : {};
 }
+
+/** Nobody is known: whom a set knew in an earlier reign says nothing about the one that begins. */
+export function withoutControllers({ controllers: _gone, ...file }: SetFile): SetFile {
+  return file;
+}

@@ -9,7 +9,7 @@ import { comparePositions } from '../base/position.ts';
 import { decodeSealRecord } from '../format/control-records.ts';
 import { decodeRecord } from '../format/record.ts';
 import type { WholeRecord } from '../format/record.ts';
-import { withControllers } from '../format/set-file.ts';
+import { withControllers, withoutControllers } from '../format/set-file.ts';
 import type { HandoverEntry, MigrationEntry, PairEntry, SetFile } from '../format/set-file.ts';
 import type { Run } from '../journal/run.ts';
 import type { BlockMap } from './block-map.ts';
@@ -56,7 +56,7 @@ export async function acceptHandover(
       set.saveCursors(),
     ]);
     await set.identity.update((current) => {
-      const named = { ...current, maps: namesWith(current, contents.presence) };
+      const named = { ...withoutControllers(current), maps: namesWith(current, contents.presence) };
       return {
         ...named,
         role: 'primary',

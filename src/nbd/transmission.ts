@@ -139,6 +139,7 @@ export class Transmission implements BudgetWaiter {
     this.asking = undefined;
     this.rest = undefined;
     this.outbox.close();
+    this.session.export.device.leave?.();
   }
 
   /** Takes requests out of `chunk` until it ends or the next one must wait. */

@@ -10,8 +10,8 @@ import type { NbdExport, NbdExports } from '../nbd/exports.ts';
 export interface AttachedStream {
   /** Whether no newer stream of the same controller has come. */
   isCurrent(): boolean;
-  /** Told of each change before the set gets it. */
-  submitted(): void;
+  /** Told of each change before the set gets it; gives what the set is to answer. */
+  submitted(done: Done): Done;
 }
 
 export function attachedExports(set: ImageSet, stream: AttachedStream): NbdExports {
@@ -33,8 +33,8 @@ function fenced(device: Device, stream: AttachedStream): Device {
         done({ ok: false, error: new RcopyError('E_STOPPED', 'a newer stream has come') });
         return;
       }
-      if (request.kind === 'write' || request.kind === 'zeroes') stream.submitted();
-      device.submit(request, done);
+      const changes = request.kind === 'write' || request.kind === 'zeroes';
+      device.submit(request, changes ? stream.submitted(done) : done);
     },
   };
 }

@@ -16,7 +16,7 @@
  *                      sealed
  * ```
  */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, messageOf } from '../base/errors.ts';
 import {
   CONTROLLERS_GATHER_MS,
   CONTROLLERS_HOLD_MS,
@@ -28,6 +28,7 @@ import type { ControllerId, MigrationId } from '../base/ids.ts';
 import { withControllers } from '../format/set-file.ts';
 import type { ControllerEntry, SetFile } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import type { Done } from '../device/device.ts';
 import { ensureEpoch } from '../imageset/succession.ts';
 import type { NbdServer } from '../nbd/server.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
@@ -66,6 +67,12 @@ export class Controllers {
   private gatheredEpoch = 0;
   private reignEpoch = 0;
   private gathering: Timer | undefined;
+  /** Writes of what was lost that are not journaled yet: they may still fail. */
+  private replaysUnderWay = 0;
+  /** Whom this reign has given up. */
+  private readonly givenUp = new Set<string>();
+  /** Who held the others up when that was looked at last, and how far they were. */
+  private heldUp: readonly string[] = [];
   private finishing = false;
   private holding: MigrationId | undefined;
   private lease: Timer | undefined;
@@ -106,8 +113,9 @@ export class Controllers {
   }
 
   /**
-   * Takes a controller on: ends every stream of an older generation first, and notes it durably,
-   * so that the set waits for it after a restart. Throws `E_STATE` for an older generation.
+   * Takes a controller on: ends every stream of an older generation first. Before it may write it
+   * is noted durably, so that the set waits for it after a restart. Throws `E_STATE` for an older
+   * generation.
    */
   async attach(call: AttachCall): Promise<AttachAnswer> {
     const { set } = this;
@@ -116,16 +124,14 @@ export class Controllers {
     if (before && before.generation >= generation) throw isOlder(name);
     if (this.closed) throw set.stoppedError();
     if (set.failure) throw set.failure;
+    if (!this.isKnown(id) && known(set.file).length >= CONTROLLERS_MAX) throw tooMany(set.file);
     before?.drop('a newer stream of the same controller has come');
-    const expected = known(set.file).some((each) => each.id === id);
+    const expected = this.isKnown(id) && !this.givenUp.has(id);
     const entry = { id, name, address };
     const session = new AttachedController(entry, generation, expected);
     session.replayed = before?.replayed ?? 0;
     this.sessions.set(id, session);
-    if (set.file.role === 'primary' && !set.file.seal) {
-      await ensureEpoch(set);
-      await this.register(entry);
-    }
+    if (set.file.role === 'primary' && !set.file.seal) await ensureEpoch(set);
     this.look();
     const { groupId, setId, volumes } = set.file;
     return { set: { setId, name: set.file.name, address: this.address }, groupId, volumes };
@@ -138,12 +144,19 @@ export class Controllers {
     this.left(call);
   }
 
-  /** The controller's link has ended. Its streams end when they end, or when it comes again. */
+  /**
+   * The controller's link has ended. Its streams end when they end, or when it comes again; those
+   * of one that is not known end at once.
+   */
   left({ controllerId, generation }: SpeakerCall): void {
     const attached = this.attached(controllerId);
     if (attached?.generation !== generation) return;
     attached.isLinked = false;
     attached.waiting = undefined;
+    if (!this.isKnown(controllerId)) {
+      attached.drop('its controller has left');
+      this.sessions.delete(controllerId);
+    }
     this.look();
   }
 
@@ -157,23 +170,43 @@ export class Controllers {
   }
 
   report(call: ReportCall): void {
-    this.speaker(call).report = call;
+    const attached = this.speaker(call);
+    attached.report = call;
     this.set.changed();
+    // Only who has come to this reign is waited for in the next one: it has given up, and told its
+    // hosts, what it lost in those that it knows nothing of.
+    if (call.reign === '' || call.reign !== this.reign) return;
+    this.register(attached.entry).catch((error: unknown) => {
+      attached.drop(messageOf(error));
+      this.set.changed();
+    });
   }
 
   /** Takes an NBD stream of a controller. Throws `E_STATE` unless it is of its generation. */
   acceptHosts(stream: ByteStream, as: { controllerId: string; generation: number }): void {
-    const attached = this.attached(as.controllerId as ControllerId);
+    const attached = this.attached(as.controllerId);
     if (attached?.generation !== as.generation) throw isOlder(as.controllerId.slice(0, 8));
     const { server } = this;
     if (!server) throw new RcopyError('E_STATE', `${this.set.file.name} serves no hosts`);
     const exports = attachedExports(this.set, {
       isCurrent: () => !attached.isFenced,
-      submitted: () => {
-        if (this.isGathering) attached.replayed += 1;
-      },
+      submitted: (done) => (this.isGathering ? this.writtenAgain(attached, done) : done),
     });
     attached.streams.add(server.accept(stream, { exports }));
+  }
+
+  /** A controller writes again what was lost: it is counted, and has to succeed. */
+  private writtenAgain(attached: AttachedController, done: Done): Done {
+    attached.replayed += 1;
+    this.replaysUnderWay += 1;
+    return (completion) => {
+      this.replaysUnderWay -= 1;
+      const { failure, isClosed } = this.set;
+      // It may have been told already that this was taken: now all that it lost is lost.
+      if (!completion.ok && !failure && !isClosed) this.giveUp([attached.entry]);
+      done(completion);
+      if (this.replaysUnderWay === 0) this.look();
+    };
   }
 
   /** Resolves when nothing is lost any more, or nobody is waited for: hosts may go on. */
@@ -237,9 +270,13 @@ export class Controllers {
   }
 
   /** The controller, if it speaks with this set now. */
-  private attached(id: ControllerId): AttachedController | undefined {
-    const session = this.sessions.get(id);
+  private attached(id: string): AttachedController | undefined {
+    const session = this.sessions.get(id as ControllerId);
     return session?.isLinked ? session : undefined;
+  }
+
+  private isKnown(id: ControllerId): boolean {
+    return known(this.set.file).some((each) => each.id === id);
   }
 
   private linked(): AttachedController[] {
@@ -255,16 +292,14 @@ export class Controllers {
   private async register(entry: ControllerEntry): Promise<void> {
     const isEntry = (each: ControllerEntry): boolean =>
       each.id === entry.id && each.name === entry.name && each.address === entry.address;
+    await this.set.identity.settled(); // it may be being forgotten
     if (known(this.set.file).some(isEntry)) return;
     await this.set.identity.update((file) => {
       const others = known(file).filter(({ id }) => id !== entry.id);
-      if (others.length >= CONTROLLERS_MAX) {
-        throw new RcopyError('E_STATE', `${file.name} has ${CONTROLLERS_MAX} path controllers`, {
-          hint: 'remove exports that are not needed: `rcopy path remove`',
-        });
-      }
+      if (others.length >= CONTROLLERS_MAX) throw tooMany(file);
       return { ...file, ...withControllers([...others, entry]) };
     });
+    this.set.changed();
   }
 
   private async forget(ids: readonly string[]): Promise<void> {
@@ -301,6 +336,8 @@ export class Controllers {
     }
     this.gathering?.cancel();
     this.gathering = undefined;
+    this.heldUp = [];
+    this.givenUp.clear();
     if (ids.length === 0) {
       this.gatheredEpoch = file.epoch;
       return;
@@ -320,7 +357,7 @@ export class Controllers {
   }
 
   private gather(): void {
-    if (this.turn.kind !== 'done' || this.finishing) return;
+    if (this.turn.kind !== 'done' || this.finishing || this.replaysUnderWay > 0) return;
     const { epoch } = this.set.file;
     const gathered = (): void => {
       this.finishing = false;
@@ -328,25 +365,42 @@ export class Controllers {
       this.gathering?.cancel();
       this.set.changed();
     };
-    const reports = [...this.sessions.values()].map(({ report }) => report);
-    if (reports.every((report) => (report?.lost ?? []).length === 0)) return gathered();
-    // Before anybody goes on: some of it was flushed once, as far as its hosts know.
+    if ([...this.sessions.values()].every(({ replayed }) => replayed === 0)) return gathered();
+    // Before anybody goes on: controllers keep nothing of it any more.
     this.finishing = true;
     this.set.journal.sync().then(gathered, () => {
       this.finishing = false; // the set has stopped
     });
   }
 
-  /** Those who did not come are not waited for any more; what they lost is lost. */
+  /**
+   * Those who did not come, or do not get on, are not waited for any more; what they lost is lost,
+   * and what they may still have sent is not taken.
+   */
   private giveUpMissing(): void {
     const { turn } = this;
     if (!this.isGathering || turn.kind === 'done') return;
-    const missing = known(this.set.file).filter(({ id }) => !this.attached(id));
-    const names = missing.map(({ name }) => name).join(', ');
     this.gathering = this.clock.after(CONTROLLERS_GATHER_MS, () => this.giveUpMissing());
+    const stateOf = (id: string): string => `${id} ${this.attached(id)?.replayed ?? 0}`;
+    const before = this.heldUp;
+    this.heldUp = (turn.kind === 'turn' ? [turn.id] : turn.ids).map(stateOf);
+    const missing = known(this.set.file).filter(({ id }) => {
+      const state = stateOf(id);
+      return !this.attached(id) || (before.includes(state) && this.heldUp.includes(state));
+    });
     if (missing.length === 0) return;
+    const names = missing.map(({ name }) => name).join(', ');
     this.set.notices.push(`path controllers did not come back, and are not waited for: ${names}`);
-    this.forget(missing.map(({ id }) => id)).catch(() => undefined);
+    this.giveUp(missing);
+  }
+
+  /** What they lost is lost. Nobody goes on before they are forgotten, durably. */
+  private giveUp(entries: readonly ControllerEntry[]): void {
+    for (const { id } of entries) {
+      this.givenUp.add(id);
+      this.sessions.get(id)?.drop('it is not waited for any longer');
+    }
+    this.forget(entries.map(({ id }) => id)).catch(() => undefined);
   }
 
   /** Resolves when it holds of every known controller. */
@@ -420,7 +474,8 @@ export class Controllers {
       epoch: file.epoch,
       reign: this.reign,
       recovered: this.openedAt.epoch === file.epoch ? this.openedAt.sequence : first,
-      expected: attached.expected,
+      // Behind a seal: whoever is known there lost nothing that came before it.
+      expected: file.seal ? this.isKnown(attached.entry.id) : attached.expected,
       replayed: attached.replayed,
       durableSequence: run ? Math.min(run.durable, run.next - 1) : 0,
       upcoming: isSource ? { migrationId: migration.id, target: migration.target } : null,
@@ -444,6 +499,7 @@ export class Controllers {
       const isTurn = turn.kind === 'turn' && turn.id === entry.id;
       return isTurn ? { kind: 'replay', upTo: turn.upTo } : { kind: 'wait' };
     }
+    if (!this.isKnown(entry.id)) return { kind: 'wait' };
     if (this.holding !== undefined && this.holding === migration?.id) {
       return { kind: 'hold', migrationId: this.holding };
     }
@@ -457,6 +513,12 @@ function known(file: SetFile): readonly ControllerEntry[] {
 
 function closedBy(reason: string): PathPhase {
   return { kind: 'closed', reason };
+}
+
+function tooMany({ name }: SetFile): RcopyError {
+  return new RcopyError('E_STATE', `${name} has ${CONTROLLERS_MAX} path controllers`, {
+    hint: 'remove exports that are not needed: `rcopy path remove`',
+  });
 }
 
 function isOlder(name: string): RcopyError {

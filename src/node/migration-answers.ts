@@ -85,7 +85,7 @@ export class MigrationAnswers {
       case 'migration.unhold':
         return Promise.resolve(this.controllers.unhold(call.id));
       case 'migration.seal':
-        return sealAndHandOver(set, call, () => this.account(call).bringUpToDate());
+        return this.seal(call);
       case 'migration.retire':
         return retire(set, call);
       case 'migration.bury':
@@ -96,6 +96,12 @@ export class MigrationAnswers {
       default:
         return Promise.reject(unknownCall(name));
     }
+  }
+
+  /** What controllers have lost is written again before, when this set was just opened. */
+  private async seal(call: MigrationCall): Promise<unknown> {
+    await this.controllers.opened();
+    return sealAndHandOver(this.set, call, () => this.account(call).bringUpToDate());
   }
 
   private async maps(call: MapsCall): Promise<Answered> {

@@ -5,9 +5,9 @@
  *
  * ```
  *   controller                       set
- *     path.attach ──────────────────▶  ends streams of older generations, notes the id durably
+ *     path.attach ──────────────────▶  ends streams of older generations
  *     path.watch  ──────────────────▶  answers when there is news: a PathWord
- *     path.report ──────────────────▶  prepared, held, lost, replayed
+ *     path.report ──────────────────▶  prepared, held, lost, replayed; in this reign: notes the id
  *     NBD stream  ──(id, generation)▶  answers writes with their numbers
  *     path.detach ──────────────────▶  forgets the id, durably
  * ```

@@ -197,7 +197,8 @@ export class PathNode implements PathService {
         hint: 'end some with `rcopy path remove`, or start another controller',
       });
     }
-    const there = this.ways.find(({ file }) => file.set.setId === set.setId);
+    const there = this.ways.find(({ file }) => file.groupId === facts.groupId);
+    if (there) refuseElsewhere(there.file, set);
     if (there) await there.addExport(name, found.volume, found.sizeBytes);
     else {
       const way = this.makeWay({
@@ -206,8 +207,8 @@ export class PathNode implements PathService {
         next: null,
         exports: [{ export: name, ...found }],
       });
+      await this.saveWays(way);
       this.ways.push(way);
-      await this.saveWays();
       way.start();
     }
     return { changed: true, entry: this.entryOf(name) };
@@ -284,8 +285,14 @@ export class PathNode implements PathService {
     return this.generation;
   }
 
-  private saveWays(): Promise<void> {
-    return this.options.store.save((file) => ({ ...file, ways: this.ways.map((way) => way.file) }));
+  /** A way that has lost its last export is as good as gone. */
+  private saveWays(...added: readonly PathWay[]): Promise<void> {
+    return this.options.store.save((file) => ({
+      ...file,
+      ways: [...this.ways, ...added]
+        .map((way) => way.file)
+        .filter(({ exports }) => exports.length > 0),
+    }));
   }
 
   private inTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -368,6 +375,15 @@ function refuseHosts({ identity, role, sealedFor }: PartyFacts): void {
   if (role === 'primary') return;
   throw new RcopyError('E_ROLE', `${identity.name} is no primary but a ${role}`, {
     hint: 'hosts are led to a primary',
+  });
+}
+
+/** All exports of a group go one way: streams of two would take each other for older ones. */
+function refuseElsewhere({ set: before, next, exports }: WayEntry, set: PeerIdentity): void {
+  if (set.setId === before.setId || set.setId === next?.set.setId) return;
+  const { name, address } = before;
+  throw new RcopyError('E_STATE', `exports of its volumes lead to ${name} at ${address}`, {
+    hint: `lead them there first: \`rcopy path add --replace\` for ${exports[0]?.export ?? ''}`,
   });
 }
 

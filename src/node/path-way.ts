@@ -5,7 +5,7 @@
  * What must not be forgotten is durable first: where hosts may move, before this controller says
  * that it is prepared, and so before the set can be sealed.
  */
-import { RcopyError, isRcopyError } from '../base/errors.ts';
+import { RcopyError, isRcopyError, messageOf } from '../base/errors.ts';
 import type { MigrationId } from '../base/ids.ts';
 import { PATH_RETRY_FIRST_MS, PATH_RETRY_LAST_MS, PATH_RETAINED_BYTES } from '../base/limits.ts';
 import { submitAndWait } from '../device/device.ts';
@@ -46,9 +46,12 @@ export class PathWay {
   private prepared: MigrationId | null = null;
   /** The place that the switch is connected to. */
   private served: { readonly place: Place; readonly session: PathSession } | undefined;
-  /** The reign in which what the switch keeps was answered, and its epoch. */
+  /** The reign in which what the switch keeps was answered, its epoch and its set. */
   private reign = '';
   private reignEpoch = 0;
+  private reignSet = '';
+  /** The reign in which hosts went on last. */
+  private openedReign = '';
   private lost: number[] | null = null;
   /** How much that was when the reign began. */
   private lostAtFirst = 0;
@@ -84,17 +87,22 @@ export class PathWay {
 
   /** The export of a volume, made if need be. The set is asked for it from now on. */
   async addExport(name: string, volume: string, sizeBytes: number): Promise<void> {
-    const made = this.hosts.export(volume, sizeBytes);
-    await this.save({
-      exports: [
-        ...this.entry.exports.filter((each) => each.export !== name),
-        { export: name, volume, sizeBytes },
-      ],
-    });
+    this.hosts.export(volume, sizeBytes);
+    const added = { export: name, volume, sizeBytes };
+    try {
+      await this.save({ exports: [...this.entry.exports, added] });
+    } catch (error) {
+      const exports = this.entry.exports.filter((each) => each !== added);
+      this.entry = { ...this.entry, exports };
+      const isShared = exports.some((each) => each.volume === volume);
+      if (!isShared) this.hosts.remove(volume, removed(name));
+      throw error;
+    }
     const { session } = this.served ?? {};
-    if (!session || session.devices.has(volume)) return;
-    await session.connect(volume);
-    if (this.served?.session === session) made.upstream = session.devices.get(volume);
+    if (!session) return;
+    if (!session.devices.has(volume)) await session.connect(volume);
+    const device = session.devices.get(volume);
+    if (device && this.served?.session === session) this.hosts.join(volume, device);
   }
 
   /** Ends an export; its hosts get an error. */
@@ -218,7 +226,12 @@ export class PathWay {
         if (this.next?.migrationId === migrationId) this.prepared = migrationId;
         this.look();
       },
-      () => undefined, // it says nothing then: the set does not go on
+      () => {
+        // It says nothing then, and the set does not go on.
+        this.options.clock.after(PATH_RETRY_LAST_MS, () => {
+          if (this.next === next && !this.closed) this.keepNext();
+        });
+      },
     );
   }
 
@@ -304,10 +317,10 @@ export class PathWay {
     this.lost = null;
   }
 
-  /** Behind a seal everything before it is durable. */
+  /** Behind a seal everything before it is durable, unless the set went on without this one. */
   private noteSeal(): void {
-    const { phase } = this.current.word ?? {};
-    if (phase?.kind !== 'sealed' || phase.epoch !== this.reignEpoch) return;
+    const { phase, expected } = this.current.word ?? {};
+    if (phase?.kind !== 'sealed' || phase.epoch !== this.reignEpoch || !expected) return;
     if (this.hosts.lost.length === 0) this.hosts.noteDurable(phase.nextSequence - 1);
   }
 
@@ -316,7 +329,7 @@ export class PathWay {
     const { word } = session;
     if (!word || session.ended) return;
     if (word.reign !== '' && (word.reign !== this.reign || this.lost === null)) {
-      this.enter(word);
+      this.enter(place, word);
     }
     const { hosts } = this;
     const { phase } = word;
@@ -326,7 +339,7 @@ export class PathWay {
     switch (phase.kind) {
       case 'open':
         this.held = null;
-        if (hosts.state !== 'open') this.open(place);
+        if (hosts.state !== 'open') this.open(place, word);
         return;
       case 'replay':
         this.replay(phase.upTo);
@@ -342,17 +355,22 @@ export class PathWay {
   }
 
   /** What was answered in another reign and is not in this one is lost. */
-  private enter(word: PathWord): void {
+  private enter(place: Place, word: PathWord): void {
     const { hosts } = this;
     if (hosts.state === 'open') void hosts.hold();
     if (word.reign !== this.reign) {
+      // A takeover goes on from what it has, whatever the set before had made durable.
+      if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(word.recovered);
       this.lostAtFirst = hosts.lostAbove(word.expected ? word.recovered : 0).length;
+    } else if (!word.expected && this.openedReign !== this.reign) {
+      hosts.lostAbove(0); // what was written again may not have been taken
     } else {
       // Written again on a stream that ended before the answers came.
       const answered = this.lostAtFirst - hosts.lost.length;
       hosts.noteReplayed(Math.max(0, word.replayed - answered));
     }
     this.reign = word.reign;
+    this.reignSet = place.set.setId;
     this.reignEpoch = word.epoch;
     if (!word.expected) this.abandon();
     this.lost = hosts.lost;
@@ -402,8 +420,10 @@ export class PathWay {
     });
   }
 
-  private open(place: Place): void {
+  private open(place: Place, { durableSequence }: PathWord): void {
     this.abandon(); // the set waits for nobody any more
+    if (this.openedReign !== this.reign) this.hosts.settle(durableSequence);
+    this.openedReign = this.reign;
     this.hosts.release();
     place.retryMs = PATH_RETRY_FIRST_MS;
     const { name, address } = place.set;
@@ -443,7 +463,9 @@ export class PathWay {
     this.entry = { ...this.entry, ...change };
     const { entry } = this;
     const saved = this.saves.then(() => this.options.save(entry));
-    this.saves = saved.catch(() => undefined);
+    this.saves = saved.catch((error: unknown) => {
+      this.options.note('paths.json could not be saved', { reason: messageOf(error) });
+    });
     return saved;
   }
 }

@@ -439,6 +439,7 @@ export class StorageNode implements SetService {
       case 'pair.split':
         return noteSplit(set, parameters(leaveCall, value).pairId);
       case 'takeover.seal':
+        await this.controllers.opened(); // what is lost is written again before the seal
         return sealForTakeover(set, this.replication, parameters(takeoverCall, value), () =>
           this.replicate({ timeoutMs: undefined, maxRate: undefined }),
         );

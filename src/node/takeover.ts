@@ -6,6 +6,7 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { idFromBytes } from '../base/ids.ts';
 import type { MigrationId } from '../base/ids.ts';
 import { decodeSealRecord } from '../format/control-records.ts';
+import { withoutControllers } from '../format/set-file.ts';
 import type { PeerIdentity, SetFile } from '../format/set-file.ts';
 import { followJournal } from '../imageset/follower.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -77,7 +78,7 @@ export async function takeOverPlanned(
     });
   }
   await set.identity.update((file) => ({
-    ...file,
+    ...withoutControllers(file),
     role: 'primary',
     epoch: epoch + 1,
     parentSeal: sealRecord,
@@ -158,7 +159,8 @@ export async function takeOverByForce(set: ImageSet): Promise<TakeoverAnswer> {
     ? { epoch: sealed.epoch, sequence: sealed.nextSequence - 1, chain: chainOf(sealed.record) }
     : set.applied;
   await dropMaps(set, set.contents.changed, (file) => ({
-    ...file,
+    // Nobody may write again here what another history has lost: each tells its hosts.
+    ...withoutControllers(file),
     role: 'primary',
     epoch: at.epoch + 1,
     seal: null,

@@ -1,11 +1,23 @@
 /** One volume as hosts see it through a path controller, whichever set serves it now. */
 import { RcopyError } from '../base/errors.ts';
 import type { Extent } from '../base/extent.ts';
-import type { Completion, Device, DeviceRequest, Done } from '../device/device.ts';
+import { NBD_STRETCH_BYTES_MAX } from '../base/limits.ts';
+import type { Completion, Device, DeviceRequest, Done, ZeroesRequest } from '../device/device.ts';
+
+/** Who sends requests through an export. */
+export interface PathHost {
+  readonly path: PathExport;
+  /** It may be doing the same elsewhere by now: nothing of it is sent any more. */
+  readonly hasLeft: boolean;
+}
 
 /** The switch that an export's requests go through. */
 export interface PathOwner {
-  submit(target: PathExport, request: DeviceRequest, done: Done): void;
+  submit(host: PathHost, request: DeviceRequest, done: Done): void;
+  /** Whether requests go on to the sets: what was lost is there again. */
+  readonly isOpen: boolean;
+  /** Forgets what waits of hosts that have left. */
+  forgetLeft(): void;
 }
 
 export class PathExport {
@@ -17,6 +29,8 @@ export class PathExport {
   ended: RcopyError | undefined;
   /** How often answered writes were lost for good. */
   losses = 0;
+  /** The highest number that a write here was answered with. */
+  newest = 0;
   private readonly owner: PathOwner;
 
   constructor(volume: string, sizeBytes: number, owner: PathOwner) {
@@ -54,10 +68,11 @@ export class PathExport {
   }
 }
 
-class HostView implements Device {
+class HostView implements Device, PathHost {
   readonly sizeBytes: number;
   readonly readOnly = false;
-  private readonly path: PathExport;
+  readonly path: PathExport;
+  hasLeft = false;
   private readonly owner: PathOwner;
   private lossesTold: number;
 
@@ -72,18 +87,42 @@ class HostView implements Device {
     const { path } = this;
     if (path.ended) done({ ok: false, error: path.ended });
     else if (request.kind === 'flush') this.flush(request, done);
-    else this.owner.submit(path, request, done);
+    else if (request.kind === 'zeroes' && request.length > NBD_STRETCH_BYTES_MAX) {
+      this.zeroesInPieces(request, done);
+    } else this.owner.submit(this, request, done);
+  }
+
+  leave(): void {
+    this.hasLeft = true;
+    this.owner.forgetLeft();
   }
 
   nextExtent(offset: number, end: number): Extent {
     return { offset, length: end - offset, data: true };
   }
 
-  /** As the set tells it; while none is there, everything may be data. */
+  /** As the set tells it; while hosts wait, everything may be data. */
   async allocation(offset: number, end: number): Promise<readonly Extent[]> {
     const { upstream } = this.path;
     const anything = [this.nextExtent(offset, end)];
+    if (!this.owner.isOpen) return anything;
     return (await upstream?.allocation?.(offset, end).catch(() => anything)) ?? anything;
+  }
+
+  /** Each piece has a number of its own, by which it is known whether a set has lost it. */
+  private zeroesInPieces(request: ZeroesRequest, done: Done): void {
+    const end = request.offset + request.length;
+    let missing = Math.ceil(request.length / NBD_STRETCH_BYTES_MAX);
+    let answer: Completion = { ok: true };
+    const pieceDone = (completion: Completion): void => {
+      missing -= 1;
+      if (answer.ok) answer = completion;
+      if (missing === 0) done(answer);
+    };
+    for (let { offset } = request; offset < end; offset += NBD_STRETCH_BYTES_MAX) {
+      const length = Math.min(NBD_STRETCH_BYTES_MAX, end - offset);
+      this.owner.submit(this, { ...request, offset, length }, pieceDone);
+    }
   }
 
   /** A flush tells of a loss before it may promise anything again. */
@@ -97,7 +136,7 @@ class HostView implements Device {
       this.lossesTold = path.losses;
       done({ ok: false, error: lostWrites(path.volume) });
     };
-    this.owner.submit(path, request, told);
+    this.owner.submit(this, request, told);
   }
 }
 

@@ -25,7 +25,7 @@ import type { Completion, Device, DeviceRequest, Done } from '../device/device.t
 import { submitAndWait } from '../device/device.ts';
 import type { Clock, Timer } from '../sys/clock.ts';
 import { PathExport } from './path-export.ts';
-import type { PathOwner } from './path-export.ts';
+import type { PathHost, PathOwner } from './path-export.ts';
 import { Retained } from './retained.ts';
 import type { Kept } from './retained.ts';
 
@@ -43,19 +43,23 @@ class HostRequest {
   /** Undefined while it is not in use. */
   done: Done | undefined;
   request: DeviceRequest;
-  target: PathExport;
+  host: PathHost;
   isSent = false;
-  /** When it began to wait, on the monotonic clock. */
+  /** A flush that was sent: the newest number that it makes durable, in the reign of that set. */
+  covers = 0;
+  /** When it would have begun to wait had it not been sent meanwhile, on the monotonic clock. */
   waitsSinceMs = 0;
+  /** How long it had waited when it was sent last. */
+  waitedMs = 0;
   readonly answered: Done;
 
   constructor(
     request: DeviceRequest,
-    target: PathExport,
+    host: PathHost,
     answered: (self: HostRequest, completion: Completion) => void,
   ) {
     this.request = request;
-    this.target = target;
+    this.host = host;
     this.answered = (completion) => answered(this, completion);
   }
 }
@@ -84,6 +88,10 @@ export class PathSwitch implements PathOwner {
   constructor(clock: Clock, limits: PathLimits) {
     this.clock = clock;
     this.limits = limits;
+  }
+
+  get isOpen(): boolean {
+    return this.current === 'open';
   }
 
   get state(): PathState {
@@ -133,6 +141,8 @@ export class PathSwitch implements PathOwner {
 
   /** What was answered and is lost in a set that has the history up to `recovered`: its numbers. */
   lostAbove(recovered: number): number[] {
+    // The numbers behind it are given anew.
+    for (const each of this.exports.values()) each.newest = Math.min(each.newest, recovered);
     return this.retained.lostAbove(recovered);
   }
 
@@ -163,9 +173,22 @@ export class PathSwitch implements PathOwner {
     }
   }
 
+  /** All that was lost was written again, and is durable with everything up to `sequence`. */
+  settle(sequence: number): void {
+    assert(this.lost.length === 0, 'what is lost is written again or abandoned');
+    this.retained.settle(sequence);
+  }
+
   /** What is lost stays lost: the next flush of each host that was connected fails once. */
   abandonLost(): void {
     for (const owner of this.retained.abandon()) owner.noteLoss();
+  }
+
+  /** Another history goes on behind `sequence`: what was answered later is lost, durable or not. */
+  noteHistoryEnd(sequence: number): void {
+    for (const each of this.exports.values()) {
+      if (each.newest > sequence) each.noteLoss();
+    }
   }
 
   /** The set has everything up to `sequence` durable. */
@@ -210,13 +233,27 @@ export class PathSwitch implements PathOwner {
     this.planTimeout();
   }
 
-  /** Ends one export: whoever waits there, and whoever comes, gets `error`. */
+  /** The volume of an export that was added while a set is connected: its device there. */
+  join(volume: string, device: Device): void {
+    const joined = this.exports.get(volume);
+    if (!joined || this.current === 'away') return;
+    joined.check(device);
+    joined.upstream = device;
+    if (this.current === 'open') this.sendWaiting();
+  }
+
+  /**
+   * Ends one export: whoever waits there, and whoever comes, gets `error`; what is under way when
+   * it is through. Nobody is left who could be told of what it loses.
+   */
   remove(volume: string, error: RcopyError): void {
     const gone = this.exports.get(volume);
+    if (!gone) return;
     this.exports.delete(volume);
-    gone?.end(error);
+    gone.end(error);
+    this.retained.forget(gone);
     for (const waiting of [...this.requests]) {
-      if (waiting.target === gone && !waiting.isSent) this.finish(waiting, { ok: false, error });
+      if (waiting.host.path === gone && !waiting.isSent) this.finish(waiting, { ok: false, error });
     }
   }
 
@@ -226,19 +263,25 @@ export class PathSwitch implements PathOwner {
     for (const waiting of [...this.requests]) {
       if (!waiting.isSent) this.finish(waiting, { ok: false, error });
     }
-    this.timer?.cancel();
-    this.timer = undefined;
+    this.stopTimer();
   }
 
   /** Takes a host's request. */
-  submit(target: PathExport, request: DeviceRequest, done: Done): void {
-    const taken = this.free.pop() ?? new HostRequest(request, target, this.completed);
+  submit(host: PathHost, request: DeviceRequest, done: Done): void {
+    const taken = this.free.pop() ?? new HostRequest(request, host, this.completed);
     taken.request = request;
-    taken.target = target;
+    taken.host = host;
     taken.done = done;
+    taken.waitedMs = 0;
     this.requests.add(taken);
     if (this.current === 'open' && !this.mustWait(request)) this.send(taken);
     else this.wait(taken);
+  }
+
+  forgetLeft(): void {
+    for (const waiting of [...this.requests]) {
+      if (!waiting.isSent && waiting.host.hasLeft) this.finish(waiting, LEFT);
+    }
   }
 
   private get isFull(): boolean {
@@ -253,11 +296,11 @@ export class PathSwitch implements PathOwner {
   }
 
   private send(request: HostRequest): void {
-    const { upstream } = request.target;
+    const { upstream } = request.host.path;
     if (!upstream) return this.wait(request);
     request.isSent = true;
     this.sentCount += 1;
-    if (request.request.kind === 'flush') this.noteFlush(request);
+    request.covers = this.retained.newest;
     upstream.submit(request.request, request.answered);
   }
 
@@ -265,14 +308,15 @@ export class PathSwitch implements PathOwner {
     for (const request of this.requests) {
       if (this.current !== 'open') return;
       if (request.isSent || this.mustWait(request.request)) continue;
-      const waitedMs = this.clock.monotonicMs() - request.waitsSinceMs;
-      this.longestWaitMs = Math.max(this.longestWaitMs, waitedMs);
+      request.waitedMs = this.clock.monotonicMs() - request.waitsSinceMs;
+      this.longestWaitMs = Math.max(this.longestWaitMs, request.waitedMs);
       this.send(request);
     }
   }
 
   private wait(request: HostRequest): void {
-    request.waitsSinceMs = this.clock.monotonicMs();
+    request.waitsSinceMs = this.clock.monotonicMs() - request.waitedMs;
+    if (request.waitedMs > 0) this.stopTimer(); // its time may be up before that of all others
     this.planTimeout();
   }
 
@@ -280,7 +324,10 @@ export class PathSwitch implements PathOwner {
   private readonly completed = (request: HostRequest, completion: Completion): void => {
     request.isSent = false;
     this.sentCount -= 1;
-    if (!completion.ok && isWithoutAnswer(completion.error)) {
+    const { ended } = request.host.path;
+    if (ended && !completion.ok) this.finish(request, { ok: false, error: ended });
+    else if (request.host.hasLeft && !completion.ok) this.finish(request, LEFT);
+    else if (!completion.ok && isWithoutAnswer(completion.error)) {
       // It keeps its place. Others that come now would be told the same.
       if (this.current === 'open') {
         this.current = 'holding';
@@ -289,6 +336,7 @@ export class PathSwitch implements PathOwner {
       this.wait(request);
       this.onSetAside?.();
     } else {
+      this.requests.delete(request); // what follows may send others
       if (completion.ok) this.keep(request, completion.sequence);
       this.finish(request, completion);
     }
@@ -296,10 +344,13 @@ export class PathSwitch implements PathOwner {
   };
 
   /** An answered write may still be lost, unless it was written through. */
-  private keep({ request, target }: HostRequest, sequence: number | undefined): void {
+  private keep({ request, host, covers }: HostRequest, sequence: number | undefined): void {
+    const target = host.path;
+    if (request.kind === 'flush') this.noteDurable(covers);
     if (sequence === undefined || request.kind === 'read' || request.kind === 'flush') return;
-    if (request.fua) this.retained.noteDurable(sequence);
-    else this.retained.add(target, copyOf(request), sequence);
+    target.newest = Math.max(target.newest, sequence);
+    if (request.fua) this.noteDurable(sequence);
+    else if (!target.ended) this.retained.add(target, copyOf(request), sequence);
   }
 
   private finish(request: HostRequest, completion: Completion): void {
@@ -308,16 +359,6 @@ export class PathSwitch implements PathOwner {
     this.requests.delete(request);
     this.free.push(request);
     done?.(completion);
-  }
-
-  /** A flush that is answered covers every number that was known when it went out. */
-  private noteFlush(request: HostRequest): void {
-    const covered = this.retained.newest;
-    const { done } = request;
-    request.done = (completion) => {
-      if (completion.ok) this.noteDurable(covered);
-      done?.(completion);
-    };
   }
 
   private askForFlush(): void {
@@ -339,6 +380,7 @@ export class PathSwitch implements PathOwner {
     const sequence = completion.ok ? completion.sequence : undefined;
     if (sequence === undefined) throw new RcopyError('E_PROTOCOL', 'a write came without a number');
     this.retained.writtenAgain(kept, sequence);
+    kept.owner.newest = Math.max(kept.owner.newest, sequence);
   }
 
   /** Looks again when the one that waits for the longest will have waited long enough. */
@@ -356,6 +398,11 @@ export class PathSwitch implements PathOwner {
     });
   }
 
+  private stopTimer(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+  }
+
   private failOverdue(): void {
     const latestMs = this.clock.monotonicMs() - this.limits.holdMs;
     for (const request of [...this.requests]) {
@@ -366,6 +413,11 @@ export class PathSwitch implements PathOwner {
     }
   }
 }
+
+const LEFT: Completion = {
+  ok: false,
+  error: new RcopyError('E_STOPPED', 'the host has left'),
+};
 
 /** Nobody answered it: the stream broke, or the set is leaving and did not do it. */
 function isWithoutAnswer(error: Error): boolean {

@@ -96,17 +96,35 @@ export class Retained<Owner> {
 
   /** Lets all go that is lost; returns whose it was. */
   abandon(): Set<Owner> {
+    return this.drop(({ isLost }) => isLost);
+  }
+
+  /**
+   * Nothing is lost any more, and all that is kept is durable: what comes has higher numbers than
+   * `sequence`. The number of what was written again without an answer is known no better.
+   */
+  settle(sequence: number): void {
+    this.drop(() => true);
+    this.durable = sequence;
+    this.newest = sequence;
+  }
+
+  /** Lets all go that was written to `owner`. */
+  forget(owner: Owner): void {
+    this.drop((kept) => kept.owner === owner);
+  }
+
+  private drop(isDropped: (kept: Kept<Owner>) => boolean): Set<Owner> {
     const owners = new Set<Owner>();
     const left: Kept<Owner>[] = [];
     for (const kept of this.live()) {
-      if (!kept.isLost) left.push(kept);
+      if (!isDropped(kept)) left.push(kept);
       else {
         owners.add(kept.owner);
         this.bytes -= costOf(kept);
       }
     }
     this.entries = left;
-    this.gone = 0;
     return owners;
   }
 

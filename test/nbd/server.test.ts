@@ -539,7 +539,13 @@ describe('what it tells', () => {
     one.ask(CMD.WRITE, { cookie: 1, offset: SIZE, payload: pattern(1, 99) });
     one.request(CMD.READ, { cookie: 2, length: 300 });
     other.request(CMD.READ, { cookie: 2, length: 3 });
-    const nothing = { readOnly: false, requestsInFlight: 0, readBytes: 0, writtenBytes: 0 };
+    const nothing = {
+      attached: false,
+      readOnly: false,
+      requestsInFlight: 0,
+      readBytes: 0,
+      writtenBytes: 0,
+    };
     expect(world.server.connections()).toEqual([
       { ...nothing, address: 'alpha', export: 'db', readBytes: 300, writtenBytes: 700 },
       { ...nothing, address: 'beta', export: 'log', readBytes: 3 },

@@ -1,6 +1,7 @@
 /** The switch by hand: who waits, who is answered, in which order, and what is written again. */
 import { describe, expect, test } from '@jest/globals';
 import { RcopyError } from '../../src/base/errors.ts';
+import { GIB } from '../../src/base/limits.ts';
 import type { Completion, Device, DeviceRequest, Done } from '../../src/device/device.ts';
 import { PathSwitch } from '../../src/path/path-switch.ts';
 import { SimulatedClock } from '../sim/clock.ts';
@@ -150,6 +151,36 @@ describe('the switch', () => {
     expect(hosts.longestWaitMs).toBe(500);
   });
 
+  test('[R9] counts all that a request waited, however often a set came and went', async () => {
+    const { clock, hosts, told, host, connect } = world({ holdMs: 1000 });
+    host('one', write(0));
+    for (let round = 0; round < 2; round += 1) {
+      await clock.pass(400);
+      const set = new HandDevice();
+      connect(set);
+      hosts.release();
+      await clock.pass(10_000); // a set may take its time
+      set.fail();
+      hosts.lose();
+    }
+    await clock.pass(150);
+    expect(told).toEqual([]);
+    await clock.pass(100);
+    expect(told).toEqual(['one: E_TIMEOUT']);
+  });
+
+  test('[R1] calls nothing a hole before all that was lost is written again', async () => {
+    const { hosts, device, connect } = world();
+    const hole = { offset: 0, length: SIZE, data: false };
+    const set = Object.assign(new HandDevice(), { allocation: async () => [hole] });
+    connect(set);
+    expect(await device.allocation?.(0, SIZE)).toEqual([{ ...hole, data: true }]);
+    hosts.release();
+    expect(await device.allocation?.(0, SIZE)).toEqual([hole]);
+    void hosts.hold();
+    expect(await device.allocation?.(0, SIZE)).toEqual([{ ...hole, data: true }]);
+  });
+
   test('refuses a set that offers less than hosts were promised', () => {
     const { connect } = world();
     expect(() => connect(new HandDevice(SIZE / 2))).toThrow(/has 32768 bytes: hosts were promised/);
@@ -241,6 +272,63 @@ describe('[R2] answered writes', () => {
     set.answer({ ok: true, data: [Buffer.alloc(512)] });
     set.answer({ ok: true, sequence: 2 });
     expect(told).toEqual(['one: ok', 'read: ok', 'two: ok']);
+  });
+
+  test('that are longer than one NBD request says are kept piece by piece', () => {
+    const clock = new SimulatedClock();
+    const hosts = new PathSwitch(clock, { holdMs: 1000, retainedBytes: 100_000 });
+    const sizeBytes = 4 * GIB;
+    const device = hosts.export('db', sizeBytes).forHost();
+    const set = new HandDevice(sizeBytes);
+    hosts.connect(new Map([['db', set]]));
+    hosts.release();
+    const told: boolean[] = [];
+    const zeroes = { kind: 'zeroes', offset: 512, length: 3 * GIB, fua: false, mayFree: true };
+    device.submit(zeroes as DeviceRequest, ({ ok }) => told.push(ok));
+    expect(set.seen).toEqual(['zeroes 512', `zeroes ${GIB + 512}`, `zeroes ${2 * GIB + 512}`]);
+    for (const sequence of [1, 2]) set.answer({ ok: true, sequence });
+    expect([told, hosts.retainedWrites]).toEqual([[], 2]);
+    set.answer({ ok: true, sequence: 3 });
+    expect([told, hosts.retainedWrites]).toEqual([[true], 3]);
+  });
+
+  test('of a new reign are not covered by a flush that began in the one before', () => {
+    const { hosts, host, connect } = world();
+    const set = new HandDevice();
+    connect(set);
+    hosts.release();
+    host('one', write(0));
+    set.answer({ ok: true, sequence: 100 });
+    host('flush', FLUSH);
+    set.fail();
+    hosts.lose();
+    const other = new HandDevice();
+    connect(other);
+    hosts.lostAbove(50);
+    hosts.abandonLost();
+    hosts.release();
+    host('two', write(512));
+    expect(other.seen).toEqual(['flush', 'write 512']);
+    other.answer();
+    other.answer({ ok: true, sequence: 51 });
+    expect(hosts.retainedWrites).toBe(1);
+  });
+
+  test('[R9] that are durable by a write-through let those go on who waited for room', () => {
+    const { hosts, told, host, connect } = world({ retainedBytes: 700 });
+    const set = new HandDevice();
+    connect(set);
+    hosts.release();
+    host('one', write(0));
+    host('through', write(1024, true));
+    set.answer({ ok: true, sequence: 1 });
+    host('two', write(512));
+    expect(set.seen).toEqual(['write 0', 'write 1024', 'flush']);
+    set.answer({ ok: true, sequence: 2 });
+    expect(set.seen.at(-1)).toBe('write 512');
+    set.answer();
+    set.answer({ ok: true, sequence: 3 });
+    expect(told).toEqual(['one: ok', 'through: ok', 'two: ok']);
   });
 
   test('that are lost for good are told to each connection, by one flush', () => {

@@ -20,6 +20,8 @@ class MemoryStore implements PathStore {
   private readonly later: () => Promise<void>;
   private turn: Promise<void> = Promise.resolve();
   isDead = false;
+  /** There is no room on its disk. */
+  isFull = false;
 
   constructor(folder: string, file: PathFile, later: () => Promise<void>) {
     this.folder = folder;
@@ -36,6 +38,7 @@ class MemoryStore implements PathStore {
       const next = encodePathFile(change(this.file));
       await this.later();
       if (this.isDead) throw new RcopyError('E_STOPPED', 'the power is gone');
+      if (this.isFull) throw new RcopyError('E_NO_SPACE', 'the disk is full');
       this.bytes = next;
     });
     this.turn = saved.catch(() => undefined);
@@ -67,6 +70,16 @@ export class Gate {
 
   get id(): ControllerId {
     return this.store.file.controllerId;
+  }
+
+  /** Whether what it saves fails. */
+  set diskIsFull(isFull: boolean) {
+    this.store.isFull = isFull;
+  }
+
+  /** What would be found after a start. */
+  get saved(): PathFile {
+    return this.store.file;
   }
 
   get node(): PathNode {
