@@ -216,7 +216,7 @@ export class Controllers {
 
   /** Takes an NBD stream of a controller. Throws `E_STATE` unless it is of its generation. */
   acceptHosts(stream: ByteStream, as: { controllerId: string; generation: number }): void {
-    const attached = this.attached(as.controllerId as ControllerId);
+    const attached = this.attached(as.controllerId);
     if (attached?.generation !== as.generation) throw isOlder(as.controllerId.slice(0, 8));
     const { server } = this;
     if (!server) throw new RcopyError('E_STATE', `${this.set.file.name} serves no hosts`);
