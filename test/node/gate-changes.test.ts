@@ -310,7 +310,7 @@ test('[R4] the streams of a controller that was given up are of no use any more'
   await sites.closeAll();
 });
 
-test('[R9] a controller that comes back and says nothing does not hold others up for ever', async () => {
+test('[R9] a controller that comes back and says nothing holds nobody up for ever', async () => {
   const { sites, gate, host } = await gated();
   await sites.drive(host.write(FIRST));
   await sites.crash(A, 'lose');
@@ -329,7 +329,7 @@ test('[R9] a controller that comes back and says nothing does not hold others up
   await sites.closeAll();
 });
 
-test('[R4] a controller never leads two ways to one group: they would fence each other', async () => {
+test('[R4] a controller never leads two ways to one group', async () => {
   const { sites, gate, first, c, host } = await paired();
   await sites.crash(A);
   sites.away.add(A);
@@ -350,7 +350,7 @@ test('[R4] a controller never leads two ways to one group: they would fence each
   await sites.closeAll();
 });
 
-test('[R1] a request of a host that has gone is not sent behind what it did elsewhere', async () => {
+test('[R1] what a host that has gone asked for is not sent any more', async () => {
   const { sites, a, gate, first } = await gated();
   await sites.clock.pass(100);
   const server = new NbdServer({ clock: sites.clock, exports: gate.node.exports });
