@@ -38,8 +38,8 @@ export class Identity {
   }
 
   /**
-   * For what is durable elsewhere already, and comes into set.json at a start if it is not there: it
-   * counts at once, and is written behind. Rejects when the set is closed.
+   * For what is durable elsewhere, and comes into set.json at a start if it is not there: it counts
+   * at once, and is written behind. Rejects when the set is closed.
    */
   async repeat(change: (file: SetFile) => SetFile): Promise<void> {
     await this.settled(); // what is being written now does not know of it

@@ -1,7 +1,7 @@
 /**
  * The path controllers that are attached to one set: who they are, durably; which of their streams
- * count (the generation fence); what they are to do now; and, after the set has lost its tail, whose
- * turn it is to write again what was lost, before anybody writes anything new.
+ * count (the generation fence); whether they hold their hosts; and, after the set has lost its
+ * tail, whose turn it is to write again what was lost, before anybody writes anything new.
  *
  * ```
  *   a reign begins ──► gathering: every known controller says what it lost, or is given up
@@ -35,17 +35,16 @@ import type { Clock, Timer } from '../sys/clock.ts';
 import type { ByteStream } from '../sys/stream.ts';
 import { AttachedController } from './attached-controller.ts';
 import { attachedExports } from './attached-exports.ts';
-import { isUnderWay } from './pairing.ts';
 import type {
   AttachAnswer,
   AttachCall,
   ControllerStatus,
-  PathPhase,
   PathWord,
   ReportCall,
   SpeakerCall,
 } from './path-calls.ts';
 import { turnOf } from './path-turns.ts';
+import { closedBy, isSame, known, wordTo } from './path-words.ts';
 import type { Turn } from './path-turns.ts';
 
 export interface ControllersOptions {
@@ -461,58 +460,15 @@ export class Controllers {
   }
 
   private wordFor(attached: AttachedController): PathWord {
-    const { set } = this;
-    const { file } = set;
-    const run = set.ownRun();
-    const { migration } = file;
-    const isSource = migration?.side === 'source' && isUnderWay(migration) && !file.seal;
-    const tookOver = migration?.side === 'target' && ['copying', 'done'].includes(migration.state);
-    const first = (run?.identity.first ?? 1) - 1;
-    return {
-      phase: this.phaseFor(attached),
-      groupId: file.groupId,
-      epoch: file.epoch,
+    return wordTo(attached, {
+      set: this.set,
       reign: this.reign,
-      recovered: this.openedAt.epoch === file.epoch ? this.openedAt.sequence : first,
-      // Behind a seal: whoever is known there lost nothing that came before it.
-      expected: file.seal ? this.isKnown(attached.entry.id) : attached.expected,
-      replayed: attached.replayed,
-      durableSequence: run ? Math.min(run.durable, run.next - 1) : 0,
-      upcoming: isSource ? { migrationId: migration.id, target: migration.target } : null,
-      accepted: tookOver ? migration.id : null,
-    };
+      openedAt: this.openedAt,
+      isOpen: this.isOpen,
+      turn: this.isGathering ? this.turn : undefined,
+      holding: this.holding,
+    });
   }
-
-  private phaseFor({ entry }: AttachedController): PathPhase {
-    const { set } = this;
-    const { seal, role, name, migration } = set.file;
-    if (set.failure) return closedBy(set.failure.message);
-    if (set.isClosed) return closedBy(`${name} is closing`);
-    if (seal) {
-      const { epoch, nextSequence, successor } = seal;
-      return { kind: 'sealed', epoch, nextSequence, successor };
-    }
-    if (role !== 'primary') return closedBy(`${name} is a ${role}`);
-    if (!this.isOpen) return closedBy(`${name} is opening its epoch`);
-    if (this.isGathering) {
-      const { turn } = this;
-      const isTurn = turn.kind === 'turn' && turn.id === entry.id;
-      return isTurn ? { kind: 'replay', upTo: turn.upTo } : { kind: 'wait' };
-    }
-    if (!this.isKnown(entry.id)) return { kind: 'wait' };
-    if (this.holding !== undefined && this.holding === migration?.id) {
-      return { kind: 'hold', migrationId: this.holding };
-    }
-    return { kind: 'open' };
-  }
-}
-
-function known(file: SetFile): readonly ControllerEntry[] {
-  return file.controllers ?? [];
-}
-
-function closedBy(reason: string): PathPhase {
-  return { kind: 'closed', reason };
 }
 
 function tooMany({ name }: SetFile): RcopyError {
@@ -523,11 +479,4 @@ function tooMany({ name }: SetFile): RcopyError {
 
 function isOlder(name: string): RcopyError {
   return new RcopyError('E_STATE', `path controller ${name} speaks on a newer stream now`);
-}
-
-/** Whether nothing but the durable number moved. */
-function isSame(one: PathWord, other: PathWord): boolean {
-  const { durableSequence: _one, ...rest } = one;
-  const { durableSequence: _other, ...otherRest } = other;
-  return JSON.stringify(rest) === JSON.stringify(otherRest);
 }

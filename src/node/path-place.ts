@@ -1,4 +1,4 @@
-/** One set that a path controller keeps in touch with: its session, and when it is dialled again. */
+/** One set that a path controller keeps in touch with: its session, and when to dial again. */
 import { RcopyError } from '../base/errors.ts';
 import { PATH_RETRY_FIRST_MS } from '../base/limits.ts';
 import type { PeerIdentity } from '../format/set-file.ts';

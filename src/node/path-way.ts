@@ -1,6 +1,6 @@
 /**
  * The way of hosts to one image set, wherever that moves: keeps a session at the set, and at the
- * one that it may move to; follows what they say (path-goal.ts); and turns the switch (path-switch.ts).
+ * one that it may move to; follows what they say (path-goal.ts); turns the switch (path-switch.ts).
  *
  * What must not be forgotten is durable first: where hosts may move, before this controller says
  * that it is prepared, and so before the set can be sealed.

@@ -1,7 +1,7 @@
 /**
  * `npm run switches -- [--moves N] [--json FILE] [--folder DIR]`: how long hosts are held up while
- * a volume moves. The primary of a pair goes from one daemon to another and back, each time with new
- * target sets, with a path controller in front: idle, for a volume of 1 GiB and a sparse one of
+ * a volume moves. The primary of a pair goes from one daemon to another, each time to a new set,
+ * with a path controller in front: idle, for a volume of 1 GiB and a sparse one of
  * 1 TiB; then with a host that writes, beside the same host on a set that does not move, and beside
  * qemu-storage-daemon, whose blockdev-mirror and job-complete move a raw image. It judges nothing.
  */

@@ -1,4 +1,4 @@
-/** Path controllers between simulated sites: hosts keep their disk, whatever becomes of the sets. */
+/** Path controllers between simulated sites: hosts keep their disk, whatever happens to sets. */
 import { describe, expect, test } from '@jest/globals';
 import { Gate, GateHost } from '../support/gates.ts';
 import { A, B, C, MIGRATE, Sites, WAYS } from '../support/sites.ts';

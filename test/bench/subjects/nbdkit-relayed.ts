@@ -1,4 +1,4 @@
-/** `nbdkit nbd` in front of `nbdkit file`: what a way through one more process costs others. */
+/** One nbdkit in front of another: what a way through one more process costs others. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { serverAt } from '../subject.ts';
