@@ -1,4 +1,4 @@
-/** What a set says to one of its path controllers: read from how the set stands. Changes nothing. */
+/** What a set says to one of its path controllers: read from how it stands. Changes nothing. */
 import type { MigrationId } from '../base/ids.ts';
 import type { ControllerEntry, SetFile } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
