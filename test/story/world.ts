@@ -38,7 +38,10 @@ export class StoryWorld {
   constructor(fault: Fault, seed: number) {
     this.fault = fault;
     this.seed = seed;
-    this.random = seededRandom(seed);
+    const chances = seededRandom(seed);
+    const ids = seededRandom(seed + 1_000_000);
+    // Identifiers stay the same when what is said on links comes in other pieces.
+    this.random = { bytes: (length) => ids.bytes(length), below: (bound) => chances.below(bound) };
     this.disk = new SimulatedDisk({ seed });
     if (fault.kind === 'crash') this.disk.crashAt(fault.at);
   }
