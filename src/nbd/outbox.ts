@@ -88,7 +88,8 @@ export class Outbox {
   /** The answer to a write, with its number. */
   number(cookie: Cookie, sequence: number): void {
     this.chunk(cookie, CHUNKS.NUMBER, 8);
-    writeUint64BE(this.slab, sequence, this.reserve(8));
+    const at = this.reserve(8); // which may begin another slab
+    writeUint64BE(this.slab, sequence, at);
   }
 
   /** An error in structured form, with a message for people. */

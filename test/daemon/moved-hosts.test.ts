@@ -159,9 +159,13 @@ async function loaded(host: NbdClient): Promise<VerifiedLoad> {
   return load;
 }
 
-async function more({ counts }: VerifiedLoad, count: number): Promise<void> {
+async function more(load: VerifiedLoad, count: number): Promise<void> {
+  const { counts } = load;
   const { answered } = counts;
-  await pair.until('more answers', () => counts.answered > answered + count);
+  await pair.until('more answers', () => {
+    if (load.error) throw load.error;
+    return counts.answered > answered + count;
+  });
 }
 
 /** Writes, flushes on another connection, and reads back on a third, round after round. */

@@ -61,6 +61,11 @@ export class VerifiedLoad {
     for (let depth = 0; depth < DEPTH; depth += 1) this.next(device);
   }
 
+  /** Why a request failed, if one did: the load has ended then. */
+  get error(): Error | undefined {
+    return this.failure;
+  }
+
   /** Resolves when nothing is under way, with why a request failed, if one did. */
   async stop(): Promise<Error | undefined> {
     this.running = false;
