@@ -21,12 +21,14 @@ test('[R2] each write is answered with its own number, also where a slab of repl
   );
   const count = 3000;
   for (let sequence = 1; sequence <= count; sequence += 1) {
+    // A reply of another length before it: numbers come to lie on every place of a slab.
+    outbox.simple({ cookieHigh: 0, cookieLow: 0 }, 0);
     outbox.number({ cookieHigh: 0, cookieLow: sequence }, sequence * 2 ** 21);
   }
   outbox.flush();
   const bytes = Buffer.concat(written);
   const numbers = Array.from({ length: count }, (_, index) =>
-    Number(bytes.readBigUInt64BE(index * 28 + 20)),
+    Number(bytes.readBigUInt64BE(index * 44 + 36)),
   );
   expect(numbers).toEqual(Array.from({ length: count }, (_, index) => (index + 1) * 2 ** 21));
 });
