@@ -24,7 +24,7 @@ test('[R2] each write is answered with its own number, also where a slab of repl
   let end = 0;
   for (let sequence = 1; sequence <= count; sequence += 1) {
     // Replies of another length between: numbers come to lie on every place of a slab.
-    for (let others = 0; others < sequence % 5; others += 1) {
+    for (let others = 0; others < sequence ** 3 % 13; others += 1) {
       outbox.simple({ cookieHigh: 0, cookieLow: 0 }, 0);
       end += 16;
     }
