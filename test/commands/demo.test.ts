@@ -188,14 +188,6 @@ describe('rcopy demo', () => {
     expect(shown).toContain(`Kept in ${keep}.`);
   });
 
-  test('takes its folder and its daemons away when it is stopped', async () => {
-    const { code, stderr, stdout } = await stopped('SIGINT', { once: 'first copy' });
-    expect(stderr).toContain('stopped by SIGINT');
-    expect(code).toBe(130);
-    expect(readdirSync(folder)).toEqual([]);
-    await untilNobodyAt(daemonsIn(stdout));
-  });
-
   test('stops all in order in the middle of a migration, and leaves what is kept', async () => {
     const keep = join(folder, 'kept');
     const words = ['--seconds', '1', '--keep', keep];

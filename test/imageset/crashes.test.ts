@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
-import { sweepCrashes } from '../support/crash-sweep.ts';
+import { CRASH_SEEDS, sweepCrashes } from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
@@ -160,7 +160,7 @@ async function checkWriteAhead(life: Life, disk: SimulatedDisk): Promise<void> {
 }
 
 describe('a crash at every operation of a life', () => {
-  test.each([1, 2])('[R1] [R2] [R3] loses no more than it may, seed %i', async (seed) => {
+  test.each(CRASH_SEEDS)('[R1] [R2] [R3] loses no more than it may, seed %i', async (seed) => {
     const points = await sweepCrashes({
       base: await newDisk(),
       seed,

@@ -11,7 +11,7 @@ import { ensureEpoch, seal } from '../../src/imageset/succession.ts';
 import { acceptHandover, finishMaps } from '../../src/imageset/acceptance.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
-import { sweepCrashes, untilCrashed } from '../support/crash-sweep.ts';
+import { CRASH_SEEDS, sweepCrashes, untilCrashed } from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
@@ -106,7 +106,7 @@ async function checkSealing(trial: Sealing, disk: SimulatedDisk): Promise<void> 
 }
 
 describe('A, crashed at every operation', () => {
-  test.each([1, 2])(
+  test.each(CRASH_SEEDS)(
     '[R4] is sealed for good, or is not and stays writable, seed %i',
     async (seed) => {
       const world = newWorld();
@@ -335,7 +335,7 @@ describe('B, crashed at every operation', () => {
     ({ disk } = world);
   });
 
-  test.each([1, 2])(
+  test.each(CRASH_SEEDS)(
     '[R1] [R2] a presence bit lost or too early: never stale, never zeroes, seed %i',
     async (seed) => {
       const points = await sweepCrashes({

@@ -241,7 +241,7 @@ afterAll(() => {
 /** The folder itself is made by whoever creates the set: crashes begin behind that. */
 const FIRST_OPERATION = 3;
 
-describe.each([1, 2, 3])('[R2] a life crashed at every operation, seed %i', (seed) => {
+describe.each([1, 2])('[R2] a life crashed at every operation, seed %i', (seed) => {
   test('what was durable is there, and the journal goes on', async () => {
     for (let index = FIRST_OPERATION; ; index += 1) {
       const crash = await crashAt(seed, index);
@@ -260,7 +260,7 @@ describe.each([1, 2, 3])('[R2] a life crashed at every operation, seed %i', (see
   });
 });
 
-describe.each([4, 5])('[R2] recovery crashed at every operation, seed %i', (seed) => {
+describe.each([4])('[R2] recovery crashed at every operation, seed %i', (seed) => {
   test('what was durable is still there, also when that happens twice', async () => {
     for (let index = FIRST_OPERATION; ; index += 4) {
       const crash = await crashAt(seed, index);

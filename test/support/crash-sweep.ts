@@ -25,6 +25,12 @@ export interface Sweep<T extends Trial> {
   readonly recoveryCrashes?: number;
 }
 
+/** One unless CRASH_SEEDS says how many. */
+export const CRASH_SEEDS: readonly number[] = Array.from(
+  { length: Number(process.env['CRASH_SEEDS'] ?? 1) },
+  (_, index) => index + 1,
+);
+
 const SURVIVALS: readonly Survival[] = ['lose', 'keep', 'random'];
 /** What differs most from seed to seed; the rest has been seen with the first one. */
 const SURVIVALS_AGAIN: readonly Survival[] = ['random'];
