@@ -76,7 +76,7 @@ export function pathStatusView(status: PathStatusAnswer, paint: Paint, nowMs: nu
   ];
   return [
     `${healthWord(status, paint)}  ${paint.strong(controller.name)} · path controller`,
-    ...indented([health.reason, '', ...labelled(rows, paint)]),
+    ...indented([...(health.reason === '' ? [] : [health.reason]), '', ...labelled(rows, paint)]),
   ];
 }
 
