@@ -169,6 +169,7 @@ export class Operator {
     await world.crash(primary.folder, 'lose');
     await world.sites.drive(world.replace(primary.folder));
     judge.forced = true;
+    secondary.disk.heal(); // whoever has one copy left makes room for it
     try {
       const { sequence } = await world.sites.drive(node.takeOver({ force: true }));
       world.fallBackTo(sequence);
@@ -236,10 +237,9 @@ export class Operator {
     }
     const { primary } = world.judge;
     if (!primary) {
-      const sealed = world.running.find(({ node }) => node.set.file.seal);
-      const heir = world.machines.find(
-        ({ folder }) => folder === sealed?.node.set.file.seal?.successor.address,
-      );
+      const seals = world.running.flatMap(({ node }) => node.set.file.seal ?? []);
+      const last = seals.toSorted((one, other) => other.epoch - one.epoch)[0];
+      const heir = world.machines.find(({ folder }) => folder === last?.successor.address);
       if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));
       return 'nobody takes writes';
     }
