@@ -18,6 +18,16 @@ import { WAYS } from '../support/sites.ts';
 import { VerifiedLoad } from '../support/verified-load.ts';
 
 const TEST_MS = 120_000;
+/**
+ * Two ways of the six, each mode of copying once, unless all are asked for: another test takes the
+ * third mode, and `node/gates.test.ts` takes all six, simulated.
+ */
+const WAYS_HERE = WAYS.filter(
+  ({ mode, copy }) =>
+    process.env['MOVED_WAYS'] === 'all' ||
+    `${mode} ${copy}` === 'drain post' ||
+    `${mode} ${copy}` === 'bitmap pre',
+);
 const PYTHON = '/usr/bin/python3';
 
 let pair: ServedPair;
@@ -52,7 +62,7 @@ async function client(gate: string, exportName = 'db'): Promise<NbdClient> {
 }
 
 describe('[R4] hosts stay connected while the primary moves', () => {
-  for (const { mode, copy } of WAYS) {
+  for (const { mode, copy } of WAYS_HERE) {
     testWith(
       ['fio', 'qemu-img'],
       `fio, ${mode}, ${copy}`,

@@ -7,7 +7,12 @@ import { describe, expect, test } from '@jest/globals';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
-import { CRASH_EVERY, CRASH_SEEDS, STRUCK_OPERATIONS, sweepCrashes } from '../support/crash-sweep.ts';
+import {
+  CRASH_EVERY,
+  CRASH_SEEDS,
+  STRUCK_OPERATIONS,
+  sweepCrashes,
+} from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,

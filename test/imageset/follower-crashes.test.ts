@@ -20,7 +20,12 @@ import type { Random } from '../../src/sys/random.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { seededRandom } from '../sim/random.ts';
 import { assertAtLeast, assertRejects, assertSame, assertVolumes } from '../support/asserts.ts';
-import { CRASH_EVERY, CRASH_SEEDS, STRUCK_OPERATIONS, sweepCrashes } from '../support/crash-sweep.ts';
+import {
+  CRASH_EVERY,
+  CRASH_SEEDS,
+  STRUCK_OPERATIONS,
+  sweepCrashes,
+} from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TWO_VOLUMES,

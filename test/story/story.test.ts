@@ -3,21 +3,21 @@
  * of surviving and each way of cutting.
  */
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { PLOT_NAMES, tellStory } from './story.ts';
+import { PLOT_NAMES } from './story.ts';
 import type { Plot } from './story.ts';
 import { countPoints, crashes, cuts, sweep } from './sweep.ts';
-import { StoryWorld } from './world.ts';
 import type { Fault } from './world.ts';
 
 const SEED = 1;
 /** Every so many file operations, and messages. */
-const CRASHES_APART = 540;
-const CUTS_APART = 110;
+const CRASHES_APART = 1000;
+const CUTS_APART = 200;
 
 let told = 0;
 
 describe.each(PLOT_NAMES)(`%s, seed ${SEED}`, (plot) => {
   test('[R1] [R2] [R3] [R4] [R6] struck at file operations and messages', async () => {
+    // Without a fault there is one full copy and no more, or this throws.
     const points = await countPoints(SEED, plot);
     expect(points.operations).toBeGreaterThan(400);
     expect(points.messages).toBeGreaterThan(30);
@@ -30,11 +30,6 @@ describe.each(PLOT_NAMES)(`%s, seed ${SEED}`, (plot) => {
     ];
     told += faults.length;
     expect(await sweep(faults, SEED, plot)).toEqual([]);
-  });
-
-  test.each([2])('[R6] seed %d, without a fault: one full copy and no more', async (seed) => {
-    const { copies } = await tellStory(new StoryWorld({ kind: 'none' }, seed), seed, plot);
-    expect(copies).toBe(1);
   });
 });
 
