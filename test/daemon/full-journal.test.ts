@@ -32,7 +32,7 @@ afterEach(async () => {
 async function leftAlone(policy: 'slow' | 'map', ...words: readonly string[]): Promise<Device> {
   a = new Station(join(scratch, 'a'), ...words);
   c = new Station(join(scratch, 'c'));
-  await a.create(VOLUME_BYTES, '--journal-full', policy);
+  await a.create(VOLUME_BYTES, policy);
   await c.create(VOLUME_BYTES);
   await Promise.all([a.start(), c.start()]);
   await a.set.createPair({ secondary: c.url });

@@ -242,6 +242,9 @@ afterAll(() => {
 /** The folder itself is made by whoever creates the set: crashes begin behind that. */
 const FIRST_OPERATION = 3;
 
+/** Each of these crashes is followed by a crash at every operation of its recovery. */
+const RECOVERED_EVERY = CRASH_EVERY === 1 ? 1 : 4 * CRASH_EVERY;
+
 describe.each([1, 2])(`[R2] a life crashed at ${STRUCK_OPERATIONS}, seed %i`, (seed) => {
   test('what was durable is there, and the journal goes on', async () => {
     for (let index = FIRST_OPERATION; ; index += CRASH_EVERY) {
@@ -263,7 +266,7 @@ describe.each([1, 2])(`[R2] a life crashed at ${STRUCK_OPERATIONS}, seed %i`, (s
 
 describe.each([4])('[R2] recovery crashed at every operation, seed %i', (seed) => {
   test('what was durable is still there, also when that happens twice', async () => {
-    for (let index = FIRST_OPERATION; ; index += 4 * CRASH_EVERY) {
+    for (let index = FIRST_OPERATION; ; index += RECOVERED_EVERY) {
       const crash = await crashAt(seed, index);
       if (!crash) break;
       for (const [mode, modeSeed] of [KEEP, ['random', 1]] satisfies Fate[]) {

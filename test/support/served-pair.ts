@@ -16,7 +16,7 @@ export const DB_BYTES = 32 * 1024 * 1024;
 
 /** Long enough for anything that a test waits for; a wait ends as soon as it can. */
 const PATIENCE_MS = 30_000;
-const LOOK_AGAIN_MS = 50;
+const LOOK_AGAIN_MS = 100;
 
 export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
