@@ -13,11 +13,12 @@ import { parseAddress } from '../../src/sys/network.ts';
 import { rcopyJson } from '../commands/harness.ts';
 import { seededRandom } from '../sim/random.ts';
 import { begin, testWith } from '../support/programs.ts';
-import { DB_BYTES, ServedPair, expectEqual, qemuIo } from '../support/served-pair.ts';
+import { ServedPair, expectEqual, qemuIo } from '../support/served-pair.ts';
 import { WAYS } from '../support/sites.ts';
 import { VerifiedLoad } from '../support/verified-load.ts';
 
 const TEST_MS = 120_000;
+const DB_BYTES = 16 * 1024 * 1024;
 /**
  * Two ways of the six, each mode of copying once, unless all are asked for: another test takes the
  * third mode, and `node/gates.test.ts` takes all six, simulated.
@@ -36,7 +37,7 @@ let from = 'tokyo';
 let to = 'osaka';
 
 beforeAll(async () => {
-  pair = await ServedPair.start();
+  pair = await ServedPair.start(undefined, DB_BYTES);
   await pair.make('osaka');
   await pair.serve('osaka');
   await pair.guard('gate', 'tokyo');
@@ -210,7 +211,7 @@ describe('[R2] [R6] processes that are killed in the midst of a migration', () =
       const wrong: string[] = [];
       let host = await client('gate');
       const load = await loaded(host);
-      const going = migrate('--max-rate', '48M').catch(() => undefined);
+      const going = migrate('--max-rate', '24M').catch(() => undefined);
       const isUnderWay = async () =>
         (await pair.status(to).catch(() => undefined))?.migration?.state === 'copying';
       await pair.until('the switch', isUnderWay);
