@@ -6,8 +6,8 @@
 import vm from 'node:vm';
 import { TestEnvironment } from 'jest-environment-node';
 
-// Jest says `test` here. Programs that tests start inherit it, and oclif then takes twice as long to
-// start, since it looks for a TypeScript compiler; a user's programs do not.
+// Jest says `test` here. Programs that tests start inherit it, and oclif then takes twice as long
+// to start, since it looks for a TypeScript compiler; a user's programs do not.
 delete process.env['NODE_ENV'];
 
 export default class OrdinaryGlobals extends TestEnvironment {

@@ -78,7 +78,7 @@ describe('a daemon holds its set', () => {
     expect(await third.stop()).toBe(0);
   });
 
-  test('with --until-stdin-ends, in a folder too deep for a unix socket, it is like any', async () => {
+  test('with --until-stdin-ends, in a folder too deep for a socket, it is like any', async () => {
     const deep = join('d'.repeat(60), 'e'.repeat(60));
     mkdirSync(at(deep), { recursive: true });
     await create(join(deep, 'tokyo'));

@@ -169,6 +169,7 @@ describe(`a crash at ${STRUCK_OPERATIONS} of a life`, () => {
     const points = await sweepCrashes({
       base: await newDisk(),
       seed,
+      every: CRASH_EVERY,
       start: (disk) => new Life(disk),
       check: (life, disk, label) => checkRecovered(life, disk, label.includes('keep')),
       crashed: (life, disk) => checkWriteAhead(life, disk),

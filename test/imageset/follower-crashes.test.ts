@@ -202,6 +202,7 @@ describe(`a secondary, crashed at ${STRUCK_OPERATIONS}`, () => {
     const points = await sweepCrashes({
       base: world.disk,
       seed,
+      every: CRASH_EVERY,
       start: (disk) => new Feeding(disk, group, seed),
       check: (trial, disk) => checkFollowing(trial, disk, seed + 5),
       recover: async (disk) => (await openSet(worldOn(disk), FOLDER)).close(),

@@ -120,6 +120,7 @@ describe(`A, crashed at ${STRUCK_OPERATIONS}`, () => {
       const points = await sweepCrashes({
         base: world.disk,
         seed,
+        every: CRASH_EVERY,
         start: (disk) => new Sealing(disk),
         check: checkSealing,
         recover: async (disk) => (await openSet(worldOn(disk))).close(),
@@ -347,6 +348,7 @@ describe(`B, crashed at ${STRUCK_OPERATIONS}`, () => {
       const points = await sweepCrashes({
         base: disk,
         seed,
+        every: CRASH_EVERY,
         start: (copy) => new TakingOver(copy, migration),
         check: checkTakingOver,
         recover: async (copy) => {

@@ -39,7 +39,7 @@ describe.each(samples)('$name', (sample) => {
   });
 });
 
-test(`[R8] one of ${SMALL_EVERY} faults of a small set.json and of records that begin runs`, async () => {
+test(`[R8] one of ${SMALL_EVERY} faults of a set.json and of records that begin runs`, async () => {
   const [alone] = samples;
   const headOnly = samples.filter(({ name }) => /without (a pair or )?a record/.test(name));
   const faults: [Sample, Fault[]][] = [

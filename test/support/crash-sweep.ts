@@ -1,7 +1,7 @@
 /**
  * Runs a scenario again and again, each time with the power cut in the midst of another mutating
  * operation, and looks at what is found afterwards, and after crashes of the recovery too.
- * `npm test` strikes a share of the operations, `npm run crashes` all of them.
+ * Long sweeps strike a share of the operations in `npm test`, all of them in `npm run crashes`.
  */
 import type { SimulatedDisk, Survival } from '../sim/disk.ts';
 
@@ -15,6 +15,8 @@ export interface Sweep<T extends Trial> {
   /** The disk before the scenario; each run gets a copy. */
   readonly base: SimulatedDisk;
   readonly seed: number;
+  /** One of so many operations is struck; each one unless told. */
+  readonly every?: number;
   start(disk: SimulatedDisk): T;
   /** Looks at what one crash left behind; `label` names the point. */
   check(trial: T, survivor: SimulatedDisk, label: string): Promise<void>;
@@ -26,7 +28,7 @@ export interface Sweep<T extends Trial> {
   readonly recoveryCrashes?: number;
 }
 
-/** A share of all operations: one of so many, unless CRASH_EVERY says otherwise; 1 is the whole. */
+/** The share of operations that long sweeps strike: one of so many; CRASH_EVERY=1 for all. */
 export const CRASH_EVERY = Number(process.env['CRASH_EVERY'] ?? 6);
 
 /** Which operations are struck, for the names of tests. */
@@ -49,8 +51,8 @@ export async function sweepCrashes<T extends Trial>(sweep: Sweep<T>): Promise<nu
   const wholeTrial = sweep.start(whole);
   await wholeTrial.run();
   let points = 0;
-  const first = (sweep.seed * 2) % CRASH_EVERY;
-  for (let index = first; index < whole.operations; index += CRASH_EVERY) {
+  const { seed, every = 1 } = sweep;
+  for (let index = (seed * 2) % every; index < whole.operations; index += every) {
     const disk = sweep.base.survivors('keep', sweep.seed + index);
     const trial = sweep.start(disk);
     disk.crashAt(index);
