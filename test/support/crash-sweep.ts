@@ -51,8 +51,8 @@ export async function sweepCrashes<T extends Trial>(sweep: Sweep<T>): Promise<nu
   const wholeTrial = sweep.start(whole);
   await wholeTrial.run();
   let points = 0;
-  const { seed, every = 1 } = sweep;
-  for (let index = (seed * 2) % every; index < whole.operations; index += every) {
+  const { every = 1 } = sweep;
+  for (let index = (sweep.seed * 2) % every; index < whole.operations; index += every) {
     const disk = sweep.base.survivors('keep', sweep.seed + index);
     const trial = sweep.start(disk);
     disk.crashAt(index);
