@@ -77,14 +77,14 @@ async function inStep(): Promise<void> {
 test('[R6] cut at random bytes, it goes on from where it was, the first copy too', async () => {
   for (let cuts = 0; cuts < 8; cuts += 1) proxy.cuts.push(random.below(3_000_000));
   proxy.cut();
-  await underLoad(2_000);
+  await underLoad(800);
   await inStep();
   expect(proxy.cuts.length).toBeLessThan(8);
 }, 120_000);
 
 test('delayed and throttled, it lags, and says by how much', async () => {
   proxy.change({ delayMs: 60, bytesPerSecond: 1 * MIB });
-  await underLoad(1_500);
+  await underLoad(600);
   await flush(host);
   const lagging = await until(({ lag }) => (lag?.bytes ?? 0) > 100_000);
   expect(lagging).toMatchObject({ state: 'paired', usable: true, link: 'up' });
