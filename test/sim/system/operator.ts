@@ -148,7 +148,6 @@ export class Operator {
   /** The secondary burns, and an empty machine stands in its place. */
   async burnSecondary(): Promise<void> {
     const { world } = this;
-    if (this.isMoving) return;
     await world.sites.drive(world.replace(this.siteOf('secondary').folder));
   }
 
@@ -228,7 +227,9 @@ export class Operator {
     const late = look % 12 === 11;
     const moving = world.running.find(({ node }) => isMoving(node));
     if (moving) {
-      if (late && look > 30) this.give('abort', moving.site, (node) => node.abortMigration());
+      const { pair } = moving.node.set.file;
+      if (pair && late && this.isLost(pair)) await this.pairAgain(moving.site);
+      else if (late && look > 30) this.give('abort', moving.site, (node) => node.abortMigration());
       else if (late) {
         const how = { maxRate: undefined };
         this.give('resume', moving.site, (node) => node.resumeMigration(how));
@@ -250,8 +251,7 @@ export class Operator {
     const { pair } = node.set.file;
     if (!pair || pair.state === 'takeover') return this.pairAnew(site, node);
     const secondary = world.node(pair.peer.address);
-    const isOther = secondary?.set.file.pair?.id !== pair.id;
-    if (isOther || this.stuck > 40) {
+    if (this.isLost(pair) || this.stuck > 40) {
       if (late) await this.pairAgain(site);
       return 'the secondary is another one';
     }
@@ -270,6 +270,19 @@ export class Operator {
     }
     this.stuck += 1;
     return `${site.folder} ${pair.state}, secondary at ${secondary?.set.applied.sequence}`;
+  }
+
+  /** Another set stands where the secondary was, or one from an earlier day. */
+  private isLost({
+    id,
+    peer,
+  }: {
+    readonly id: string;
+    readonly peer: { address: string };
+  }): boolean {
+    const { world } = this;
+    const there = world.node(peer.address)?.set.file.pair?.id;
+    return there !== id || world.judge.rolledBack.has(peer.address);
   }
 
   /** The primary has no pair: an empty set becomes its secondary. */
