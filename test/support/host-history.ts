@@ -3,7 +3,7 @@
  * no code with rcopy. Each change covers whole blocks, and is begun only where none is under way.
  *
  *   after kill -9     everything that was answered is there; what was under way, or not
- *   after power loss  what a flush (or FUA) covered is there; of what came later the beginning, in
+ *   after power loss  what a flush (or FUA) covered is there, of what came later the beginning, in
  *                     the order in which the host was answered, and each request whole or not at all
  */
 

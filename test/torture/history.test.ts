@@ -104,7 +104,9 @@ describe('after power loss', () => {
     write(1, 0);
     write(2, 1);
     shown = [0, 2, 0, 0];
-    expect(check('power')).toEqual([expect.stringContaining('version 1 of blocks 0 to 0 is missing')]);
+    expect(check('power')).toEqual([
+      expect.stringContaining('version 1 of blocks 0 to 0 is missing'),
+    ]);
   });
 
   test('of two at once either may be there', () => {

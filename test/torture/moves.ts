@@ -1,10 +1,11 @@
 /**
  * Migrations under a live host behind a path controller, while somebody is struck at a random
- * moment: A, B, C or the controller by kill -9 or power loss, or their links by cuts. Each move must
- * come to its end, the host must find everything that it was answered, and C must follow.
+ * moment: A, B, C or the controller by kill -9 or power loss, or their links by cuts. Each move
+ * must come to its end, the host must find everything that it was answered, and C must follow.
  */
 import type { NbdClient } from '../../src/nbd/client.ts';
-import type { CompareAnswer } from '../../src/node/answers.ts';
+import { isRcopyError } from '../../src/base/errors.ts';
+import type { MigrationStatusAnswer } from '../../src/node/answers.ts';
 import { MIB } from '../../src/base/limits.ts';
 import type { Fault } from '../support/host-history.ts';
 import { rcopyProgram } from '../support/daemons.ts';
@@ -51,7 +52,12 @@ class World {
   private constructor(
     scene: Scene,
     fault: Fault | 'cut',
-    sets: { readonly a: SetParty; readonly b: SetParty; readonly c: SetParty; readonly gate: Party<Gate> },
+    sets: {
+      readonly a: SetParty;
+      readonly b: SetParty;
+      readonly c: SetParty;
+      readonly gate: Party<Gate>;
+    },
     proxies: ReadonlyMap<SetParty, TcpProxy>,
   ) {
     this.scene = scene;
@@ -131,7 +137,9 @@ class World {
     if (!victim) throw new Error('nobody can be struck');
     await victim.strike(fault);
     await scene.pause(300);
-    await victim.revive(fault);
+    const { to } = this;
+    if (victim === to) await to.reviveAnew(fault, () => to.runner.create(VOLUME_BYTES));
+    else await victim.revive(fault);
     if (victim === this.gate) await this.reconnect();
   }
 
@@ -145,12 +153,23 @@ class World {
 
   private async isMoved(command: MoveCommand): Promise<boolean> {
     if (this.load.error) throw this.load.error;
-    const { migration } = await this.to.runner.set.migrationStatus();
+    const migration = await this.migration();
     const isTarget = migration?.side === 'target';
     if (isTarget && migration.state === 'done') return true;
     // It goes on by itself once it has begun; a command that came to nothing is given again.
-    if (!isTarget || migration.state === 'aborted') command.giveAgain();
+    if (migration !== undefined && (!isTarget || migration.state === 'aborted'))
+      command.giveAgain();
     return false;
+  }
+
+  /** As the target has it; undefined while that is being made anew. */
+  private async migration(): Promise<MigrationStatusAnswer['migration'] | undefined> {
+    try {
+      return (await this.to.runner.set.migrationStatus()).migration;
+    } catch (error) {
+      if (isRcopyError(error, 'E_STATE')) return undefined;
+      throw error;
+    }
   }
 
   private async look(): Promise<void> {
@@ -165,7 +184,7 @@ class World {
   private async follows(): Promise<void> {
     const { set } = this.to.runner;
     await set.wait({ until: { kind: 'synced' }, timeoutMs: SYNC_MS });
-    const compared: CompareAnswer = await set.verifyAgainst(this.url(this.c));
+    const compared = await set.verifyAgainst(this.url(this.c));
     if (!compared.equal) throw new Error(`C differs: ${JSON.stringify(compared.differences)}`);
     for (const party of [this.from, this.to, this.c]) await sound(party);
   }

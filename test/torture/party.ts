@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../src/base/errors.ts';
 import { NbdClient } from '../../src/nbd/client.ts';
 import { nodeClock } from '../../src/sys/node-clock.ts';
 import { nodeNetwork } from '../../src/sys/node-network.ts';
@@ -129,6 +130,20 @@ export class Party<R extends Runner = Runner> {
     disk.fail();
     await sleep(livesOnMs);
     await runner.kill();
+  }
+
+  /**
+   * As {@link revive}, for a set that was being made anew: where it died in the midst of that, there
+   * is none in its folder, and it has to be made again.
+   */
+  async reviveAnew(fault: Fault, make: () => Promise<void>): Promise<void> {
+    try {
+      await this.revive(fault);
+    } catch (error) {
+      if (!messageOf(error).includes('E_NOT_FOUND')) throw error;
+      await make();
+      await this.start();
+    }
   }
 
   /** Serves again, at the same places; rejects with what the daemon said when it does not. */

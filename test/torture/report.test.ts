@@ -75,7 +75,12 @@ test('one line a round', () => {
     'seed 4  power  31.3 s  5 power A, 2 power C, 1000 answered, 50 flushes, 7 unanswered, ' +
       '3 torn tails cut: nothing lost',
   );
-  const kills: Round = { ...POWER, kind: 'kills', faults: { 'kill rcopy migrate': 2 }, answered: 0 };
+  const kills: Round = {
+    ...POWER,
+    kind: 'kills',
+    faults: { 'kill rcopy migrate': 2 },
+    answered: 0,
+  };
   expect(roundLine({ ...kills, tornTails: 0, failure: 'osaka differs' })).toBe(
     'seed 4  kills  31.3 s  2 kill rcopy migrate: FAILED: osaka differs',
   );

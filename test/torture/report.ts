@@ -79,9 +79,7 @@ export function roundLine(round: Round): string {
   const told = failure === undefined ? 'nothing lost' : `FAILED: ${failure}`;
   const counts = [
     ...namedCounts(faults),
-    ...(answered > 0
-      ? [`${answered} answered, ${flushes} flushes, ${unanswered} unanswered`]
-      : []),
+    ...(answered > 0 ? [`${answered} answered, ${flushes} flushes, ${unanswered} unanswered`] : []),
     ...(tornTails > 0 ? [`${tornTails} torn tails cut`] : []),
   ];
   return `seed ${seed}  ${kind}  ${seconds.toFixed(1)} s  ${counts.join(', ')}: ${told}`;

@@ -18,7 +18,7 @@ const DAEMON_KILLS_A_ROUND = 8;
 /** A little beyond the end, so that some commands live. */
 const LATEST = 1.1;
 
-/** A round that can be stopped from outside; the result comes, or not, when nothing runs any more. */
+/** A round that can be stopped from outside; its end comes when nothing of it runs any more. */
 export interface RunningRound {
   readonly ended: Promise<RoundCounts>;
   /** What it came to so far. */
@@ -54,11 +54,7 @@ export function beginRound(kind: Kind, seed: number, keep: boolean): RunningRoun
   }
 }
 
-function staged(
-  seed: number,
-  keep: boolean,
-  act: (scene: Scene) => Promise<void>,
-): RunningRound {
+function staged(seed: number, keep: boolean, act: (scene: Scene) => Promise<void>): RunningRound {
   const scene = new Scene(seed);
   let stopped: () => void = () => undefined;
   const stop = new Promise<void>((resolve) => {

@@ -40,7 +40,7 @@ async function checkLosses(disk: PowerDisk): Promise<void> {
   writeSync(file, OLD);
   fsyncSync(file);
   syncFolder(disk.folder);
-  // The first block anew and synced, the second anew and not; a file, and a name, that nobody syncs.
+  // The first block anew and synced, the second anew and not; a file and a name that nobody syncs.
   writeSync(file, NEW, 0, BLOCK_BYTES, 0);
   fdatasyncSync(file);
   writeSync(file, NEW, 0, BLOCK_BYTES, BLOCK_BYTES);
