@@ -83,6 +83,8 @@ export class VerifiedLoad {
     }
     return this.history.check(fault, (block, version) => {
       const from = block * BLOCK_BYTES;
+      // Most versions are told apart by their number.
+      if (bytes.readUInt32LE(from + 4) !== Math.max(version, 0)) return false;
       const content = contentOf(block, version);
       return content.compare(bytes, from, from + BLOCK_BYTES) === 0;
     });

@@ -19,7 +19,7 @@ import type { Gate } from './party.ts';
 import { sound } from './power.ts';
 import type { Scene } from './scene.ts';
 
-const VOLUME_BYTES = 16 * MIB;
+const VOLUME_BYTES = 8 * MIB;
 const SYNC_MS = 90_000;
 const MOVES = { least: 3, more: 3 };
 /** Counted from the start of the command, which takes a third of it to begin. */

@@ -37,9 +37,9 @@ export function problemOf(kind: Kind): string | undefined {
 export function beginRound(kind: Kind, seed: number, keep: boolean): RunningRound {
   switch (kind) {
     case 'power':
-      // Every third time in a migration.
+      // Every fourth time in a migration.
       return staged(seed, keep, (scene) =>
-        scene.random.below(3) === 0 ? moveAround(scene, 'power') : losePower(scene),
+        scene.random.below(4) === 0 ? moveAround(scene, 'power') : losePower(scene),
       );
     case 'moves':
       return staged(seed, keep, (scene) => moveAround(scene, 'kill'));
