@@ -4,7 +4,7 @@
  *
  *   after kill -9     everything that was answered is there; what was under way, or not
  *   after power loss  what a flush (or FUA) covered is there, of what came later the beginning, in
- *                     the order in which the host was answered, and each request whole or not at all
+ *                     the order of the answers, and each request whole or not at all
  */
 
 /** One request that changes blocks; `version` tells its content. */

@@ -133,8 +133,8 @@ export class Party<R extends Runner = Runner> {
   }
 
   /**
-   * As {@link revive}, for a set that was being made anew: where it died in the midst of that, there
-   * is none in its folder, and it has to be made again.
+   * As {@link revive}, for a set that was being made anew: where it died in the midst of that,
+   * there is none in its folder, and it has to be made again.
    */
   async reviveAnew(fault: Fault, make: () => Promise<void>): Promise<void> {
     try {
