@@ -109,8 +109,11 @@ export class Party<R extends Runner = Runner> {
     await this.runner.start();
   }
 
-  /** It dies; with power loss, its disk does so before it, at the same time, or a little after. */
-  async strike(fault: Fault): Promise<void> {
+  /**
+   * It dies, and with power loss its disk at the same time. `diskFirst`: its disk may also die a
+   * little before it, and then it may tell hosts that it cannot write.
+   */
+  async strike(fault: Fault, diskFirst = false): Promise<void> {
     const { scene, disk, runner } = this;
     scene.goOn();
     scene.struck(`${fault} ${this.name}`);
@@ -119,9 +122,9 @@ export class Party<R extends Runner = Runner> {
       return;
     }
     if (!disk) throw new Error(`${this.name} has no disk of its own`);
-    const dyingFirst = scene.random.below(4) === 0;
+    const together = scene.random.below(4) === 0 || !diskFirst;
     const livesOnMs = scene.random.below(2) * scene.random.below(DEAD_DISK_MS);
-    if (dyingFirst) {
+    if (together) {
       const dying = runner.kill();
       disk.fail();
       await dying;

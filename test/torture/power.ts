@@ -65,7 +65,7 @@ class Campaign {
     await scene.pause(900);
     const struck = [...(victim === 'C' ? [] : [a]), ...(victim === 'A' ? [] : [c])];
     // One after the other: what both plan comes from one seed.
-    await Promise.all(struck.map((party) => party.strike('power')));
+    await Promise.all(struck.map((party) => party.strike('power', true)));
     if (victim === 'C') {
       await scene.pause(200);
       await c.revive('power');
