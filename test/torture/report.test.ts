@@ -75,6 +75,7 @@ test('one line a round', () => {
     'seed 4  power  31.3 s  5 power A, 2 power C, 1000 answered, 50 flushes, 7 unanswered, ' +
       '3 torn tails cut: nothing lost',
   );
+  expect(roundLine({ ...POWER, stopped: true })).toMatch(/cut: stopped$/);
   const kills: Round = {
     ...POWER,
     kind: 'kills',

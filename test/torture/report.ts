@@ -10,6 +10,8 @@ export interface Round extends RoundCounts {
   readonly seconds: number;
   /** Why it failed; absent when nothing was lost. */
   readonly failure?: string;
+  /** It was ended before its time: what it would have found nobody knows. */
+  readonly stopped?: boolean;
 }
 
 export interface Report {
@@ -76,7 +78,8 @@ function powerLossesIn(faults: Readonly<Record<string, number>>): number {
 /** One line for a round. */
 export function roundLine(round: Round): string {
   const { seed, kind, seconds, faults, answered, flushes, unanswered, tornTails, failure } = round;
-  const told = failure === undefined ? 'nothing lost' : `FAILED: ${failure}`;
+  const well = round.stopped ? 'stopped' : 'nothing lost';
+  const told = failure === undefined ? well : `FAILED: ${failure}`;
   const counts = [
     ...namedCounts(faults),
     ...(answered > 0 ? [`${answered} answered, ${flushes} flushes, ${unanswered} unanswered`] : []),

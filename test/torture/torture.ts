@@ -50,11 +50,12 @@ async function runRound(kind: Kind, seed: number, keep: boolean, stop: Stop): Pr
   const running = beginRound(kind, seed, keep);
   try {
     const counts = await stop.during(running, running.ended);
-    return { seed, kind, seconds: seconds(), ...counts };
+    const round = { seed, kind, seconds: seconds(), ...counts };
+    return stop.asked ? { ...round, stopped: true } : round;
   } catch (error) {
     const round = { seed, kind, seconds: seconds(), ...running.counts };
     // What was torn down by us has lost nothing.
-    return stop.asked ? round : { ...round, failure: messageOf(error) };
+    return stop.asked ? { ...round, stopped: true } : { ...round, failure: messageOf(error) };
   }
 }
 
