@@ -18,6 +18,10 @@ import type { Scene } from './scene.ts';
 /** How long a daemon may live on with a disk that is dead. */
 const DEAD_DISK_MS = 300;
 
+interface Place {
+  readonly on: 'disk' | 'folder';
+}
+
 interface Runner {
   start(): Promise<void>;
   kill(): Promise<void>;
@@ -82,14 +86,15 @@ export class Party<R extends Runner = Runner> {
     return { folder: join(disk.folder, name), disk };
   }
 
-  /** A set with the volume `db`, made and served. */
+  /** A set with the volume `db`, made and served; `words` are more of its daemon's command line. */
   static async set(
     scene: Scene,
     name: string,
-    how: { readonly on: 'disk' | 'folder'; readonly sizeBytes: number },
+    how: Place & { readonly sizeBytes: number },
+    ...words: readonly string[]
   ): Promise<Party<Station>> {
     const { folder, disk } = await Party.place(scene, name, how.on);
-    const station = new Station(folder);
+    const station = new Station(folder, ...words);
     await station.create(how.sizeBytes);
     const party = new Party(scene, name, station, disk);
     await party.start();
