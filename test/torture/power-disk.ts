@@ -23,12 +23,15 @@ const LOOK_AGAIN_MS = 10;
 /** These processes live as long as the disk has power. */
 const FOREVER = { timeoutMs: 0 };
 
-/** Ways to mount it: they differ in what of unsynced files is there after power loss. */
+/**
+ * Ways to mount it: they differ in what of unsynced files is there after power loss. ext4 would sync
+ * a file by itself that takes another one's name; most of them are told not to.
+ */
 export const MOUNT_OPTIONS = [
   'data=ordered',
-  'data=writeback',
-  'data=ordered,commit=1',
-  'data=ordered,nodelalloc',
+  'data=ordered,noauto_da_alloc',
+  'data=writeback,noauto_da_alloc',
+  'data=ordered,noauto_da_alloc,nodelalloc,commit=1',
 ] as const;
 
 export const DISK_PROGRAMS = ['nbdkit', 'nbdfuse', 'losetup', 'mkfs.ext4', 'mount', 'umount'];

@@ -4,9 +4,9 @@
  * round after round, each from a seed of its own. Prints one line a round and a report; ends with 1
  * at the first loss, with the command that does that round again.
  *
- * It is shown to find faults: in a copy of the project let `sync` of NodeFileHandle in
- * src/sys/node-files.ts return `Promise.resolve()`, and `npm run torture -- --only power` fails in
- * one of its first rounds.
+ * It is shown to find faults: in a copy of the project, take away one `await ….sync(…)` of
+ * journal/committer.ts, journal/tail-rewrite.ts or imageset/cursors-store.ts, or `syncImages()` in
+ * imageset/applier.ts, and `npm run torture -- --only power` fails within its first rounds.
  */
 import { writeFileSync } from 'node:fs';
 import { messageOf } from '../../src/base/errors.ts';
