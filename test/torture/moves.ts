@@ -22,10 +22,12 @@ import type { Scene } from './scene.ts';
 const VOLUME_BYTES = 8 * MIB;
 const SYNC_MS = 90_000;
 const MOVES = { least: 3, more: 3 };
-/** Counted from the start of the command, which takes a third of it to begin. */
-const STRUCK_WITHIN_MS = 1_500;
+/** From when on somebody is struck; each of them as often as the others. */
+const MOMENTS = ['the command', 'the migration', 'the switch'] as const;
+const STRUCK_WITHIN_MS = { 'the command': 1_500, 'the migration': 600, 'the switch': 600 };
 const RATES = ['6M', '16M', '48M', undefined] as const;
 
+type Moment = (typeof MOMENTS)[number];
 type SetParty = Party<Station>;
 type Anyone = Party<Station> | Party<Gate>;
 
@@ -102,7 +104,10 @@ class World {
     await this.more(50);
     const command = new MoveCommand(scene, this.url(this.from), this.url(this.to));
     command.give();
-    await scene.pause(STRUCK_WITHIN_MS);
+    const moment = MOMENTS[scene.random.below(MOMENTS.length)] ?? 'the command';
+    const isThere = () => this.hasCome(moment, command);
+    await scene.until(`${moment} of ${command.said}`, isThere);
+    await scene.pause(STRUCK_WITHIN_MS[moment]);
     await this.blow();
     await scene.until(`the end of ${command.said}`, () => this.isMoved(command));
     await this.more(50);
@@ -149,6 +154,13 @@ class World {
     this.host = await this.gate.runner.connect();
     await this.look();
     this.load.start(this.host);
+  }
+
+  private async hasCome(moment: Moment, command: MoveCommand): Promise<boolean> {
+    if (moment === 'the command' || (await this.isMoved(command))) return true;
+    const migration = await this.migration();
+    if (migration?.side !== 'target') return false;
+    return moment === 'the migration' || migration.state === 'copying';
   }
 
   private async isMoved(command: MoveCommand): Promise<boolean> {
