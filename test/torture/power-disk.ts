@@ -24,8 +24,8 @@ const LOOK_AGAIN_MS = 10;
 const FOREVER = { timeoutMs: 0 };
 
 /**
- * Ways to mount it: they differ in what of unsynced files is there after power loss. ext4 would sync
- * a file by itself that takes another one's name; most of them are told not to.
+ * Ways to mount it: they differ in what of unsynced files is there after power loss. ext4 would
+ * sync a file by itself that takes another one's name; most of them are told not to.
  */
 export const MOUNT_OPTIONS = [
   'data=ordered',
