@@ -215,7 +215,8 @@ export class Judge {
   private lookAtStatus({ site, node }: Running): void {
     const { pair, health, journal } = node.status();
     const where = site.folder;
-    if (journal.bytes > journal.capacityBytes) {
+    // A start after a crash may write the tail anew, into one segment more.
+    if (journal.bytes > journal.capacityBytes + node.set.journal.sizes.segmentBytes) {
       throw new Broken('R9', `the journal of ${where} has ${journal.bytes} bytes`);
     }
     if (node.set.failure && health.healthy)

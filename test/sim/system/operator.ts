@@ -206,7 +206,7 @@ export class Operator {
         return `${folder} is damaged`;
       }
       const { node } = site.machine;
-      if (isRcopyError(site.refusal, 'E_NOT_FOUND')) {
+      if (isRcopyError(site.refusal, 'E_NOT_FOUND') || isRcopyError(site.refusal, 'E_COPIED')) {
         await world.sites.drive(world.replace(folder)); // it was about to be made
         return `${folder} is made`;
       }
@@ -243,7 +243,12 @@ export class Operator {
       const seals = world.running.flatMap(({ node }) => node.set.file.seal ?? []);
       const last = seals.toSorted((one, other) => other.epoch - one.epoch)[0];
       const heir = world.machines.find(({ folder }) => folder === last?.successor.address);
-      if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));
+      const isGone = heir?.machine.node?.set.file.groupId !== world.groupId;
+      const sealed = world.running.find(({ node }) => node.set.file.seal === last);
+      if (late && isGone && sealed) {
+        world.judge.forced = true; // the successor is lost: the set goes on where it sealed
+        this.give('takeover', sealed.site, (node) => node.takeOver({ force: true }));
+      } else if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));
       return 'nobody takes writes';
     }
     const { site, node } = primary;
