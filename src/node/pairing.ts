@@ -205,7 +205,7 @@ export async function deletePair(
     throw new RcopyError('E_STATE', `${file.name} takes part in a migration that is under way`, {
       hint:
         `finish it with \`rcopy migrate resume ${target.address}\`; if ${file.pair.peer.name} is ` +
-        `gone for good, once ${target.name} serves: \`rcopy pair delete ${target.address} --local\``,
+        `gone for good, then \`rcopy pair delete ${target.address} --local\``,
     });
   }
   const before = pairAnswer(file, address);

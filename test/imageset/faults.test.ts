@@ -169,7 +169,7 @@ describe('a full disk', () => {
   });
 });
 
-test('[R3] the beginning of a request that could not be journaled never gets into an image', async () => {
+test('[R3] the beginning of a request that is not journaled gets into no image', async () => {
   const world = newWorld();
   const { disk, clock } = world;
   const set = await newSet(world, { journal: TINY_JOURNAL });

@@ -84,8 +84,10 @@ describe('the history of a host', () => {
 
   test('takes what was written last, and zeroes where nothing was', () => {
     const { history, second } = written();
-    history.check(0, sectorOf(history, second), history.now());
-    history.check(3, Buffer.alloc(SECTOR_BYTES), history.now());
+    const newest = sectorOf(history, second);
+    expect(broken(() => history.check(0, newest, history.now()))).toBe('nothing');
+    const blank = Buffer.alloc(SECTOR_BYTES);
+    expect(broken(() => history.check(3, blank, history.now()))).toBe('nothing');
   });
 
   test('[R1] sees an older write, a blank and a torn sector', () => {
