@@ -208,7 +208,11 @@ export class Controllers {
 
   /** Resolves when nothing is lost any more, or nobody is waited for: hosts may go on. */
   async opened(): Promise<void> {
-    if (this.isGathering) await this.set.until(() => !this.isGathering);
+    if (!this.isGathering) return;
+    await this.set.until(() => {
+      if (this.closed) throw this.set.stoppedError();
+      return !this.isGathering;
+    });
   }
 
   /**
@@ -260,6 +264,7 @@ export class Controllers {
       attached.waiting = undefined;
     }
     this.sessions.clear();
+    this.set.changed(); // whoever waits for a controller waits in vain
   }
 
   private get migrationId(): MigrationId | undefined {

@@ -421,6 +421,8 @@ export class StorageNode implements SetService {
   }
 
   private async answer(name: string, value: unknown): Promise<Answered> {
+    const { failure } = this.set;
+    if (failure) throw failure; // what it has can be half written: it would look like damage
     if (name === 'read') return answerRead(this.set, parameters(readCall, value));
     if (name === 'migration.abort') return { value: await this.migrations.abort() };
     if (name.startsWith('migration.')) return this.asSource.answer(name, value);

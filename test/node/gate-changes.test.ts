@@ -485,3 +485,18 @@ test.each([1, 2, 3])(
     await sites.closeAll();
   },
 );
+
+test('[R6] a target that waits for a controller stops at once when it is told to', async () => {
+  const { sites, gate, host } = await paired();
+  await sites.drive(host.write(FIRST));
+  const b = await sites.create(B);
+  const migrated = b.migrate({ ...MIGRATE, mode: 'bitmap' }).catch(() => undefined);
+  await sites.clock.run(() => b.set.file.role === 'primary' && b.set.ownRun() !== undefined);
+  await gate.kill();
+  await sites.clock.pass(50);
+  const before = sites.clock.monotonicMs();
+  await sites.close(B);
+  await migrated;
+  expect(sites.clock.monotonicMs() - before).toBeLessThan(1_000);
+  await sites.closeAll();
+});

@@ -3,9 +3,10 @@ import { describe, expect, test } from '@jest/globals';
 import { submitAndWait } from '../../src/device/device.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { CURSOR_SLOT_BYTES, chooseCursorSlot } from '../../src/format/cursors.ts';
+import { RcopyError } from '../../src/base/errors.ts';
 import { KIB } from '../../src/base/limits.ts';
 import { TINY_JOURNAL, difference, peekAll, write } from '../support/image-sets.ts';
-import { A, B, C, REPLICATE, Sites, performOn } from '../support/sites.ts';
+import { A, B, C, MIGRATE, REPLICATE, Sites, performOn } from '../support/sites.ts';
 
 const WAIT = { timeoutMs: 1000 } as const;
 
@@ -484,4 +485,20 @@ describe('[R8] verify', () => {
     expect(await sites.drive(verified)).toMatchObject({ ok: true });
     if (answered) await sites.drive(answered);
   });
+});
+
+test('a set that has stopped says so to others, and nothing of damage', async () => {
+  const sites = new Sites();
+  const { a } = await sites.paired();
+  await sites.write(A, write(0, 0, 9000, 1));
+  const b = await sites.create(B);
+  await sites.drive(b.migrate({ ...MIGRATE, detach: true }));
+  // What it was about to write is half written: who reads on would take that for damage.
+  a.set.fail(new RcopyError('E_IO', 'the disk of tokyo fails'));
+  const refused = await sites.refusal(b.verifyAgainst(A));
+  expect([refused.code, refused.message]).toEqual(['E_IO', 'the disk of tokyo fails']);
+  await sites.crash(A, 'keep');
+  await sites.open(A);
+  await sites.drive(b.resumeMigration({ maxRate: undefined }));
+  await sites.closeAll();
 });

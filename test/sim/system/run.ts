@@ -303,11 +303,13 @@ class Run {
     const { sites } = this.world;
     if (!disk.status(site.folder, 'TEST:COPY')) return;
     const { capacityBytes } = disk;
+    site.disk.isWatched = true;
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     disk.remove('/copy', 'TEST:REMOVE');
     disk.copyFolder(site.folder, '/copy');
     disk.capacityBytes = capacityBytes;
     const refused = await sites.drive(openingCopy(this.world, site));
+    site.disk.isWatched = false;
     const wasMade = disk.status(`${site.folder}/set.json`, 'TEST:COPY') !== undefined;
     if (wasMade && refused !== 'E_COPIED')
       throw new Broken('R5', `a copy of ${site.folder} opens: ${refused}`);
@@ -316,10 +318,11 @@ class Run {
   /** R5: a disk that went back in time. Nobody may take it for what it was. */
   private async rollBack(site: Site): Promise<void> {
     const { world } = this;
-    if (!site.machine.node) return;
+    if (site.machine.node?.set.file.role !== 'secondary') return;
     const old = site.machine.disk.survivors('keep', 1);
     await this.pass(3000);
-    if (!site.machine.node) return;
+    // A primary that goes back has lost what was flushed: no rule can hold then.
+    if (site.machine.node?.set.file.role !== 'secondary') return;
     await world.crash(site.folder, 'keep');
     site.machine.disk = old;
     site.disk.attach();
