@@ -82,9 +82,7 @@ async function tryOne(mutant: Mutant): Promise<Outcome> {
 /** A compiler is no simulator: what it refuses would never have come so far. */
 async function judge(folder: string, seedsMax: number): Promise<Finding> {
   const reason = await compileError(folder);
-  return reason === undefined
-    ? simulate(folder, seedsMax, limitMs)
-    : { kind: 'broken', reason };
+  return reason === undefined ? simulate(folder, seedsMax, limitMs) : { kind: 'broken', reason };
 }
 
 function say(line: string): void {

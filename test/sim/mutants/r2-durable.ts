@@ -22,8 +22,7 @@ export const DURABLE: readonly Mutant[] = [
     find: 'if (!this.running && !this.following) return this.begin();',
     replace: `if (this.running) return this.running;
     if (!this.following) return this.begin();`,
-    why:
-      'One sync serves everyone who waits; but it does not cover what was written after it began.',
+    why: 'One sync serves all who wait; but it does not cover what was written after it began.',
   },
   {
     name: 'durable-up-to-what-is-written-now',

@@ -14,12 +14,12 @@ export const NOTHING_PRESUMED: readonly Mutant[] = [
     name: 'usable-from-before-the-copy',
     rule: 'R5',
     file: 'src/link/sender.ts',
-    find: `const copied = this.copyWasDone || (this.copySeen && this.copyEnded);
-    if (message.usable && copied && pair?.state`,
-    replace: 'if (message.usable && pair?.state',
+    find: 'const decision = decideResume(senderView(set, run), welcome);',
+    replace: `const decision = decideResume(senderView(set, run), welcome);
+    this.copyWasDone = welcome.usable;`,
     why:
-      'The secondary says that it is usable, so the copy is done; but it says that of the content ' +
-      'that the copy replaces.',
+      'The secondary says that it is usable, so the copy is done; but it said that of ' +
+      'the content that the copy replaces.',
   },
   {
     name: 'any-copy-is-this-copy',

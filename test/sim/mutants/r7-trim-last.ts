@@ -86,12 +86,8 @@ export const TRIM_LAST: readonly Mutant[] = [
     name: 'last-block-rounded-down',
     rule: 'R7',
     file: 'src/imageset/block-map.ts',
-    find:
-      'this.addRange(Math.floor(start / MAP_BLOCK_BYTES), ' +
-      'Math.ceil(end / MAP_BLOCK_BYTES));',
-    replace:
-      'this.addRange(Math.floor(start / MAP_BLOCK_BYTES), ' +
-      'Math.floor(end / MAP_BLOCK_BYTES));',
+    find: 'BLOCK_BYTES), Math.ceil(end / MAP_BLOCK_BYTES));',
+    replace: 'BLOCK_BYTES), Math.floor(end / MAP_BLOCK_BYTES));',
     why: 'The end is not included; but the block in which it lies may be touched as well.',
   },
   {

@@ -29,7 +29,10 @@ export const DAMAGE: readonly Mutant[] = [
     replace: '',
     also: [
       { find: '  let torn = false;\n', replace: '' },
-      { find: 'const { page, kind, save = Infinity } = wanted;', replace: 'const { page, kind } = wanted;' },
+      {
+        find: 'const { page, kind, save = Infinity } = wanted;',
+        replace: 'const { page, kind } = wanted;',
+      },
       {
         find: 'if (counts) return { counts, torn, flaws:',
         replace: 'if (counts) return { counts, torn: false, flaws:',
@@ -41,9 +44,11 @@ export const DAMAGE: readonly Mutant[] = [
     name: 'frame-not-checked',
     rule: 'R8',
     file: 'src/link/frame.ts',
-    find: `    if (checksum(body) !== bodyChecksum) throw broken('the checksum of a frame does not match');
-`,
-    replace: '',
+    find:
+      'if (checksum(body) !== bodyChecksum) ' +
+      `throw broken('the checksum of a frame does not match');
+    this.head = undefined;`,
+    replace: 'this.head = undefined;',
     also: [
       {
         find: 'const { type, length, bodyChecksum } = this.head;',

@@ -17,8 +17,8 @@ export const BOUNDED: readonly Mutant[] = [
     find: `const purpose = run.epoch <= set.feed.position.epoch ? 'first-owed' : 'later';`,
     replace: `const purpose = 'first-owed';`,
     why:
-      'What a peer sends is owed; but the successor fills the journal, and what is missing before ' +
-      'it has no room any more.',
+      'What a peer sends is owed; but the successor fills the journal, and what is missing ' +
+      'before it has no room any more.',
   },
   {
     name: 'queued-bytes-not-counted',
