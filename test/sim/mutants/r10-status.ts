@@ -49,7 +49,7 @@ export const STATUS: readonly Mutant[] = [
     rule: 'R10',
     file: 'src/node/replication.ts',
     find: 'if (durable !== this.cursor || durable >= set.newest) this.movedMs',
-    replace: 'this.movedMs',
-    why: 'It speaks, so it is well; but healthy means that the cursor moves.',
+    replace: 'if (durable !== this.cursor || durable <= set.newest) this.movedMs',
+    why: 'The comparison the wrong way round: each word counts as if the cursor had moved.',
   },
 ];
