@@ -395,10 +395,19 @@ export class Sender {
     if (message.copy && pair?.copyBase && sameProven(message.copy.base, pair.copyBase)) {
       this.noteCopySeen();
     }
-    const copied = this.copyWasDone || (this.copySeen && this.copyEnded);
-    if (message.usable && copied && pair?.state === 'copying' && run.epoch === set.file.epoch) {
-      this.noteCopied();
-    }
+    if (pair?.state === 'copying' && message.usable && this.isCopied()) this.noteCopied();
+  }
+
+  /**
+   * Nothing is left to be copied, and what is not durable there is in this journal. Until then the
+   * dirty maps stay: the secondary may have received records that the journal has let go, and
+   * loses them with its power (R7).
+   */
+  private isCopied(): boolean {
+    const { set, run } = this.options;
+    if (run.epoch !== set.file.epoch) return false;
+    if (!this.copyWasDone && !(this.copySeen && this.copyEnded)) return false;
+    return (set.secondary?.durable.sequence ?? 0) + 1 >= run.firstKept;
   }
 
   /** What was never sent cannot be there: to believe that would be to trim what is owed (R7). */

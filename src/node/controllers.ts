@@ -36,7 +36,6 @@ import type { ByteStream } from '../sys/stream.ts';
 import { AttachedController } from './attached-controller.ts';
 import { attachedExports } from './attached-exports.ts';
 import type {
-  AttachAnswer,
   AttachCall,
   ControllerStatus,
   PathWord,
@@ -114,11 +113,12 @@ export class Controllers {
   /**
    * Takes a controller on: ends every stream of an older generation first. Before it may write it
    * is noted durably, so that the set waits for it after a restart. Throws `E_STATE` for an older
-   * generation.
+   * generation, and for a controller that means another set.
    */
-  async attach(call: AttachCall): Promise<AttachAnswer> {
+  async attach(call: AttachCall): Promise<void> {
     const { set } = this;
     const { controllerId: id, generation, name, address } = call;
+    if (call.setId !== set.file.setId) throw isAnother(this.address, set.file.name);
     const before = this.sessions.get(id);
     if (before && before.generation >= generation) throw isOlder(name);
     if (this.closed) throw set.stoppedError();
@@ -132,8 +132,6 @@ export class Controllers {
     this.sessions.set(id, session);
     if (set.file.role === 'primary' && !set.file.seal) await ensureEpoch(set);
     this.look();
-    const { groupId, setId, volumes } = set.file;
-    return { set: { setId, name: set.file.name, address: this.address }, groupId, volumes };
   }
 
   /** Forgets a controller, durably: it owes nothing, and nobody has to wait for it. */
@@ -474,6 +472,12 @@ export class Controllers {
 function tooMany({ name }: SetFile): RcopyError {
   return new RcopyError('E_STATE', `${name} has ${CONTROLLERS_MAX} path controllers`, {
     hint: 'remove exports that are not needed: `rcopy path remove`',
+  });
+}
+
+function isAnother(address: string, name: string): RcopyError {
+  return new RcopyError('E_STATE', `${address} is another set now: ${name}`, {
+    hint: 'lead the export there with `rcopy path add --replace`, if that is meant',
   });
 }
 

@@ -13,7 +13,7 @@
  * ```
  */
 import * as z from 'zod/mini';
-import type { ControllerId, MigrationId } from '../base/ids.ts';
+import type { ControllerId, MigrationId, SetId } from '../base/ids.ts';
 import type { PeerIdentity } from '../format/set-file.ts';
 
 const hex = /^[0-9a-f]{32}$/;
@@ -27,6 +27,8 @@ const speaker = { controllerId: id<ControllerId>(), generation: whole };
 
 export const attachCall = z.strictObject({
   ...speaker,
+  /** The set that it means: another one at the same address is not touched (R5). */
+  setId: id<SetId>(),
   name: text,
   /** Where it can be commanded; null where it only serves the program that it is part of. */
   address: z.nullable(text),
@@ -52,12 +54,6 @@ export const reportCall = z.strictObject({
 export type AttachCall = z.infer<typeof attachCall>;
 export type SpeakerCall = z.infer<typeof watchCall>;
 export type ReportCall = z.infer<typeof reportCall>;
-
-export interface AttachAnswer {
-  readonly set: PeerIdentity;
-  readonly groupId: string;
-  readonly volumes: readonly { readonly name: string; readonly sizeBytes: number }[];
-}
 
 /** What a controller is to do now at a set. */
 export type PathPhase =

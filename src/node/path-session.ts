@@ -11,7 +11,7 @@ import { NbdClient } from '../nbd/client.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { Links } from './links.ts';
 import type { PathConnector } from './path-connector.ts';
-import type { AttachAnswer, PathWord, ReportCall } from './path-calls.ts';
+import type { PathWord, ReportCall } from './path-calls.ts';
 
 export interface PathSessionOptions {
   readonly clock: Clock;
@@ -116,13 +116,14 @@ export class PathSession {
     const client = new PeerClient(await links.dial(address), helloOf(controller));
     this.client = client;
     const { name } = controller;
-    const call = { ...this.speaker, name, address: controller.address };
-    const answer = (await client.call('path.attach', call)).value as AttachAnswer;
-    if (this.ended) client.close();
-    if (answer.set.setId === setId) return client;
-    throw new RcopyError('E_STATE', `${address} is another set now: ${answer.set.name}`, {
-      hint: 'lead the export there with `rcopy path add --replace`, if that is meant',
+    await client.call('path.attach', {
+      ...this.speaker,
+      setId,
+      name,
+      address: controller.address,
     });
+    if (this.ended) client.close();
+    return client;
   }
 
   private sendReport(): void {

@@ -232,7 +232,8 @@ describe('[R2] what a controller that was given up has lost is never covered up'
     const { id, name } = gate;
     const hello = helloOf({ id, name, address: null });
     const client = new PeerClient(await sites.asker(A), hello);
-    const call = { controllerId: id, generation: 1, name, address: null };
+    const { setId } = (await sites.open(A)).set.file;
+    const call = { controllerId: id, generation: 1, setId, name, address: null };
     await sites.drive(client.call('path.attach', call));
     client.close();
     await sites.clock.pass(100);
@@ -295,9 +296,10 @@ test('[R4] the streams of a controller that was given up are of no use any more'
   blockFrom(sites, 'gate');
   const a = await sites.open(A);
   const as = { controllerId: gate.id, generation: 2 ** 40 };
+  const { setId } = a.set.file;
   const hello = helloOf({ id: gate.id, name: gate.name, address: null });
   const client = new PeerClient(await sites.asker(A), hello);
-  await sites.drive(client.call('path.attach', { ...as, name: gate.name, address: null }));
+  await sites.drive(client.call('path.attach', { ...as, setId, name: gate.name, address: null }));
   const stream = await sites.dialHosts('/asker', A, as);
   const opening = NbdClient.open(stream, { clock: sites.clock, exportName: first });
   const device = await sites.drive(opening);
@@ -319,7 +321,8 @@ test('[R9] a controller that comes back and says nothing holds nobody up for eve
   const stream = await sites.dial('/asker', A);
   const channel = new FrameChannel(stream, { clock: sites.clock, beatMs: 2_000 });
   const client = new PeerClient(channel, helloOf({ id: gate.id, name: gate.name, address: null }));
-  const as = { controllerId: gate.id, generation: 2 ** 40, name: gate.name, address: null };
+  const { setId } = a.set.file;
+  const as = { controllerId: gate.id, generation: 2 ** 40, setId, name: gate.name, address: null };
   await sites.drive(client.call('path.attach', as));
   const device = a.hostDevice(0);
   if (!device) throw new Error('it has a volume');
@@ -418,6 +421,20 @@ test('[R2] a seal that is asked for behind a restart waits for what was lost as 
   await sites.closeAll();
 });
 
+test('[R5] a controller that means another set leaves this one as it is', async () => {
+  const { sites, gate, host } = await gated();
+  await sites.drive(host.write(FIRST));
+  await sites.remake(A);
+  await sites.clock.pass(20_000);
+  const { file } = (await sites.open(A)).set;
+  expect(file.epoch).toBe(0);
+  expect(file.controllers).toBeUndefined();
+  const [way] = (await gate.node.status()).sets;
+  expect(way?.reason).toContain('is another set now');
+  await gate.kill();
+  await sites.closeAll();
+});
+
 test('[R9] a set remembers no controllers that it does not know', async () => {
   const { sites, a } = await gated();
   for (let count = 0; count < 3; count += 1) {
@@ -426,7 +443,8 @@ test('[R9] a set remembers no controllers that it does not know', async () => {
       await sites.asker(A),
       helloOf({ id, name: 'passer-by', address: null }),
     );
-    const call = { controllerId: id, generation: 1, name: 'passer-by', address: null };
+    const { setId } = a.set.file;
+    const call = { controllerId: id, generation: 1, setId, name: 'passer-by', address: null };
     await sites.drive(client.call('path.attach', call));
     client.close();
     await sites.clock.pass(10);

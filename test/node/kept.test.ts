@@ -419,3 +419,24 @@ describe('a migration in daemons', () => {
     await sites.closeAll();
   });
 });
+
+test('[R7] maps stay until what the journal let go is durable at the secondary', async () => {
+  const sites = new Sites({ daemons: {}, journal: TINY_JOURNAL, syncMs: 1 });
+  const { a, c } = await sites.paired();
+  await sites.keepByMap(A);
+  sites.machine(C).syncMs = 4_000; // it receives much sooner than it has it durable
+  for (let id = 10; id < 40 && a.set.fallBacks === 0; id += 1) {
+    await sites.write(A, write(1, 4096, 8000, id));
+  }
+  await sites.clock.run(() => {
+    const lacks = (a.set.ownRun()?.firstKept ?? 0) > (c.set.ownRun()?.durable ?? 0) + 1;
+    if (lacks && a.set.file.pair?.state === 'paired') throw new Error('nobody knows what C lacks');
+    return a.set.fallBacks > 0 && a.set.file.pair?.state === 'paired';
+  });
+  await sites.crash(C, 'lose');
+  sites.machine(C).syncMs = 1;
+  await sites.open(C);
+  await inStep(sites);
+  expect(a.replication.counts.copiesBegun).toBe(1);
+  await sites.closeAll();
+});

@@ -91,12 +91,17 @@ export class Gate {
     return this.running !== undefined;
   }
 
-  async start(): Promise<void> {
-    const { sites, name } = this;
-    await sites.drive(this.store.save((file) => ({ ...file, starts: file.starts + 1 })));
+  start(): Promise<void> {
+    return this.sites.drive(this.starting());
+  }
+
+  /** Starts while somebody else moves the clock. */
+  async starting(): Promise<void> {
+    const { sites, name, store } = this;
+    await store.save((file) => ({ ...file, starts: file.starts + 1 }));
     this.running = await PathNode.open({
       environment: sites.environment(name),
-      store: this.store,
+      store,
       connector: {
         dial: (address) => sites.dial(name, address),
         dialHosts: (address, as) => sites.dialHosts(name, address, as),
@@ -112,6 +117,12 @@ export class Gate {
 
   /** The process is gone, and everything that it did not save. */
   async kill(): Promise<void> {
+    this.fell();
+    await this.sites.clock.pass(0);
+  }
+
+  /** The same while somebody else moves the clock. */
+  fell(): void {
     const { file } = this.store;
     this.store.isDead = true;
     this.store = this.storeOf(file);
@@ -119,7 +130,6 @@ export class Gate {
     this.running = undefined;
     this.sites.cutLinks(this.name);
     running?.close().catch(() => undefined);
-    await this.sites.clock.pass(0);
   }
 
   async stop(): Promise<void> {

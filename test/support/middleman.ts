@@ -14,8 +14,11 @@ export interface Conditions {
   delayMs: number;
   /** Bytes a second, each way; undefined for as fast as it goes. */
   bytesPerSecond: number | undefined;
-  /** Nothing arrives; what is on its way does when that is over, as TCP would bring it. */
-  blackHole: boolean;
+  /**
+   * Nothing arrives, both ways, or only what the dialler, or the acceptor, sends (the connection is
+   * half open); what is on its way does when that is over, as TCP would bring it.
+   */
+  blackHole: boolean | 'from dialler' | 'from acceptor';
 }
 
 export const FAIR: Readonly<Conditions> = {
@@ -48,8 +51,14 @@ export class Middleman {
   constructor(parts: MiddlemanParts) {
     this.parts = parts;
     const { left, right } = parts;
-    this.toRight = new Pipe(parts, left, right, (bytes) => this.admit('arrivedRight', bytes));
-    this.toLeft = new Pipe(parts, right, left, (bytes) => this.admit('arrivedLeft', bytes));
+    this.toRight = new Pipe(parts, left, right, {
+      admit: (bytes) => this.admit('arrivedRight', bytes),
+      hole: 'from dialler',
+    });
+    this.toLeft = new Pipe(parts, right, left, {
+      admit: (bytes) => this.admit('arrivedLeft', bytes),
+      hole: 'from acceptor',
+    });
     for (const [from, there, back] of [
       [left, this.toRight, this.toLeft],
       [right, this.toLeft, this.toRight],
@@ -60,6 +69,11 @@ export class Middleman {
         drained: () => back.goOn(),
       });
     }
+  }
+
+  /** The connection was cut here. */
+  get isOver(): boolean {
+    return this.over;
   }
 
   /** To be called when the conditions have changed. */
@@ -91,12 +105,19 @@ type Item =
   | { readonly dueMs: number; readonly chunk: Uint8Array }
   | { readonly dueMs: number; readonly end: Error | undefined };
 
+interface Direction {
+  /** How many of so many bytes still arrive. */
+  readonly admit: (bytes: number) => number;
+  /** The black hole that swallows this direction only. */
+  readonly hole: Conditions['blackHole'];
+}
+
 /** One direction. */
 class Pipe {
   private readonly parts: MiddlemanParts;
   private readonly from: ByteStream;
   private readonly to: ByteStream;
-  private readonly admit: (bytes: number) => number;
+  private readonly direction: Direction;
   private readonly items: Item[] = [];
   private bytes = 0;
   private freeMs = 0;
@@ -104,16 +125,11 @@ class Pipe {
   private blocked = false;
   private paused = false;
 
-  constructor(
-    parts: MiddlemanParts,
-    from: ByteStream,
-    to: ByteStream,
-    admit: (bytes: number) => number,
-  ) {
+  constructor(parts: MiddlemanParts, from: ByteStream, to: ByteStream, direction: Direction) {
     this.parts = parts;
     this.from = from;
     this.to = to;
-    this.admit = admit;
+    this.direction = direction;
   }
 
   push(chunk: Uint8Array): void {
@@ -143,7 +159,8 @@ class Pipe {
   private pump(): void {
     const { clock, conditions } = this.parts;
     for (let [item] = this.items; item && !this.blocked; [item] = this.items) {
-      if (conditions.blackHole) return;
+      const { blackHole } = conditions;
+      if (blackHole === true || blackHole === this.direction.hole) return;
       const waitMs = Math.max(item.dueMs, this.freeMs) - clock.monotonicMs();
       if (waitMs > 0) {
         this.timer ??= clock.after(waitMs, () => {
@@ -170,7 +187,7 @@ class Pipe {
 
   private pass(chunk: Uint8Array): void {
     const { clock, conditions } = this.parts;
-    const arrives = this.admit(chunk.length);
+    const arrives = this.direction.admit(chunk.length);
     this.bytes -= chunk.length;
     if (conditions.bytesPerSecond !== undefined) {
       const startMs = Math.max(this.freeMs, clock.monotonicMs());

@@ -40,10 +40,16 @@ export interface Machine {
   node: StorageNode | undefined;
   /** Streams that end here, to be cut when the power goes. */
   streams: ByteStream[];
+  /** How long each of its syncs takes, in milliseconds of the simulated clock. */
+  syncMs: number;
 }
 
 /** Both ends of a new link; a test gives back what stands in their place. */
-export type Wrap = (ends: [dialled: ByteStream, accepted: ByteStream], address: string) => void;
+export type Wrap = (
+  ends: [dialled: ByteStream, accepted: ByteStream],
+  address: string,
+  from: string,
+) => void;
 
 export interface SitesOptions {
   readonly seed?: number;
@@ -69,7 +75,7 @@ export class Sites {
   /** Stands between the ends of every new link. */
   wrap: Wrap | undefined;
   /** Asked before each new link; one that does not answer is a network that does not. */
-  beforeDial: ((address: string) => Promise<void>) | undefined;
+  beforeDial: ((address: string, from: string) => Promise<void>) | undefined;
   /** Addresses that nobody answers at. */
   readonly away = new Set<string>();
   private readonly machines = new Map<string, Machine>();
@@ -93,9 +99,12 @@ export class Sites {
     const known = this.machines.get(folder);
     if (known) return known;
     const { syncMs, clock, seed } = this;
-    const defer = (action: () => void) => void clock.after(syncMs, action);
-    const disk = new SimulatedDisk(syncMs > 0 ? { seed, defer } : { seed });
-    const machine: Machine = { disk, node: undefined, streams: [] };
+    const defer = (action: () => void) => {
+      if (machine.syncMs > 0) clock.after(machine.syncMs, action);
+      else queueMicrotask(action);
+    };
+    const disk = new SimulatedDisk({ seed, defer });
+    const machine: Machine = { disk, node: undefined, streams: [], syncMs };
     this.machines.set(folder, machine);
     return machine;
   }
@@ -106,31 +115,39 @@ export class Sites {
 
   /** Makes a set and opens it. */
   async create(folder: string, volumes = this.volumes): Promise<StorageNode> {
-    const set = { name: folder.slice(1), volumes, journal: this.journal };
-    await this.drive(makeSetFolder(this.environment(folder), folder, set));
+    await this.drive(this.making(folder, volumes));
     return this.open(folder);
+  }
+
+  /** Makes a set while somebody else moves the clock. */
+  making(folder: string, volumes = this.volumes): Promise<unknown> {
+    const set = { name: folder.slice(1), volumes, journal: this.journal };
+    return makeSetFolder(this.environment(folder), folder, set);
   }
 
   /** The node of a set, opened when it is not. */
   async open(folder: string, options: Partial<NodeOptions> = {}): Promise<StorageNode> {
     const machine = this.machine(folder);
     if (machine.node) return machine.node;
-    machine.node = await this.drive(
-      StorageNode.open(this.environment(folder), folder, {
-        lockWaitMs: 0,
-        pid: 1,
-        roomWaitMs: 0,
-        connector: { dial: (address) => this.dial(folder, address) },
-        address: folder,
-        eager: true,
-        ...(this.daemons && AS_DAEMON),
-        ...this.daemons,
-        ...options,
-      }),
-    );
+    machine.node = await this.drive(this.opening(folder, options));
     machine.node.serveHosts(new NbdServer({ clock: this.clock, exports: NO_EXPORTS }));
     if (this.daemons) machine.node.startServing();
     return machine.node;
+  }
+
+  /** Opens a set while somebody else moves the clock; it serves nobody yet. */
+  opening(folder: string, options: Partial<NodeOptions> = {}): Promise<StorageNode> {
+    return StorageNode.open(this.environment(folder), folder, {
+      lockWaitMs: 0,
+      pid: 1,
+      roomWaitMs: 0,
+      connector: { dial: (address) => this.dial(folder, address) },
+      address: folder,
+      eager: true,
+      ...(this.daemons && AS_DAEMON),
+      ...this.daemons,
+      ...options,
+    });
   }
 
   async close(folder: string): Promise<void> {
@@ -313,12 +330,12 @@ export class Sites {
     address: string,
     accept: (node: StorageNode, stream: ByteStream) => void,
   ): Promise<ByteStream> {
-    await this.beforeDial?.(address);
+    await this.beforeDial?.(address, from);
     const node = this.away.has(address) ? undefined : this.machines.get(address)?.node;
     if (!node) throw new RcopyError('E_UNREACHABLE', `nobody answers at ${address}`);
     const names = { names: [from, address] as const, chunkBytesMax: 16 * 1024 };
     const ends = memoryStreamPair(this.clock, this.random, names);
-    this.wrap?.(ends, address);
+    this.wrap?.(ends, address, from);
     this.machine(from).streams.push(ends[0]);
     this.machine(address).streams.push(ends[1]);
     accept(node, ends[1]);

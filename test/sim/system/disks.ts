@@ -1,0 +1,59 @@
+/** What goes wrong with the disk of one machine. It outlives crashes, as a bad disk does. */
+import type { Machine } from '../../support/sites.ts';
+import type { Operation } from '../device.ts';
+
+export const DISK_FAULTS = ['full', 'slow', 'sync fails', 'write fails', 'read fails'] as const;
+export type DiskFault = (typeof DISK_FAULTS)[number];
+
+/** How long a sync takes at a disk that is slow, in milliseconds. */
+const SLOW_MS = 400;
+
+export class BadDisk {
+  /** Faults that struck, by kind. */
+  readonly struck = new Map<DiskFault, number>();
+  private readonly machine: Machine;
+  private readonly syncMs: number;
+  /** While somebody looks who is no part of it all, nothing goes wrong. */
+  isWatched = false;
+  /** Operations that are still to fail. */
+  private readonly due = { sync: 0, write: 0, read: 0 };
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    this.syncMs = machine.syncMs;
+    this.attach();
+  }
+
+  /** To be called when the machine has another disk: what was left of the last one. */
+  attach(): void {
+    this.machine.disk.hook = (operation) => this.verdict(operation);
+  }
+
+  strike(fault: DiskFault): void {
+    const { disk } = this.machine;
+    if (fault === 'full') disk.capacityBytes = disk.bytesAllocated;
+    else if (fault === 'slow') this.machine.syncMs = SLOW_MS;
+    else
+      this.due[fault === 'sync fails' ? 'sync' : fault === 'write fails' ? 'write' : 'read'] += 1;
+    if (fault === 'full' || fault === 'slow') this.count(fault);
+  }
+
+  heal(): void {
+    this.machine.disk.capacityBytes = Number.POSITIVE_INFINITY;
+    this.machine.syncMs = this.syncMs;
+    Object.assign(this.due, { sync: 0, write: 0, read: 0 });
+  }
+
+  private verdict({ kind }: Operation): void | 'fail' {
+    const isSync = kind === 'sync' || kind === 'syncFolder';
+    const due = isSync ? 'sync' : kind === 'write' || kind === 'read' ? kind : undefined;
+    if (!due || this.isWatched || this.due[due] === 0) return undefined;
+    this.due[due] -= 1;
+    this.count(`${due} fails`);
+    return 'fail';
+  }
+
+  private count(fault: DiskFault): void {
+    this.struck.set(fault, (this.struck.get(fault) ?? 0) + 1);
+  }
+}

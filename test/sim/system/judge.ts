@@ -1,0 +1,258 @@
+/**
+ * Looks at a whole world and says which rule is broken. It goes by what sets show of themselves,
+ * by the disks, and by the log of what hosts were answered; it changes nothing.
+ */
+import { RcopyError, isRcopyError, messageOf } from '../../../src/base/errors.ts';
+import { LINK_BEAT_MS, LINK_SILENT_BEATS, OVERLAY_BYTES } from '../../../src/base/limits.ts';
+import type { StorageNode } from '../../../src/node/storage-node.ts';
+import { difference, peekAll } from '../../support/image-sets.ts';
+import { Broken } from './broken.ts';
+import type { Site, World } from './world.ts';
+
+/** A dead link is found after so many beats, and one more that was under way. */
+const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 2);
+
+export interface Running {
+  readonly site: Site;
+  readonly node: StorageNode;
+}
+
+export class Judge {
+  /** The first thing that was broken; the run ends with it. */
+  broken: unknown;
+  /** A takeover by force has happened: two histories may meet, and are told so. */
+  forced = false;
+  /** Sets of a history that an operator gave up. */
+  readonly outlawed = new Set<string>();
+  /** Sets whose disk went back in time, and is found out. */
+  readonly rolledBack = new Set<string>();
+  /** Looks at the whole system so far. */
+  looks = 0;
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** For what is found where nothing may be thrown. */
+  tell(error: unknown): void {
+    this.broken ??= error;
+  }
+
+  /** The set that takes hosts' writes now, if one is up. */
+  get primary(): Running | undefined {
+    const takers = this.world.running.filter(({ site, node }) => {
+      const { role, seal, epoch } = node.set.file;
+      const isOpen = role === 'primary' && !seal && epoch > 0 && !node.set.failure;
+      return isOpen && !this.isStrange(site, node);
+    });
+    if (takers.length > 1) {
+      const names = takers
+        .map(({ site, node }) => `${site.folder} (epoch ${node.set.file.epoch})`)
+        .join(' and ');
+      throw new Broken('R4', `${names} both take writes`);
+    }
+    return takers[0];
+  }
+
+  /** It is a set of another group, or of a history that an operator gave up. */
+  private isStrange(site: Site, { set }: StorageNode): boolean {
+    return this.outlawed.has(site.folder) || set.file.groupId !== this.world.groupId;
+  }
+
+  /** A set was opened and serves nobody yet. */
+  opened(site: Site, node: StorageNode): void {
+    const { set } = node;
+    const { log } = this.world;
+    if (this.isStrange(site, node)) return;
+    const { role, seal, epoch } = set.file;
+    if (role === 'primary' && !seal && epoch > 0) {
+      if (set.ownRun()) log.reopened(site.folder, set.newest, epoch);
+    } else log.settle(site.folder, seal ? seal.nextSequence - 1 : 0);
+  }
+
+  /** A set was closed in order: its raw images are the truth for the eye. */
+  closed(site: Site, node: StorageNode): void {
+    const { set } = node;
+    const { role } = set.file;
+    const isWhole = (role === 'secondary' && set.usable) || (role === 'primary' && !set.file.seal);
+    const isBehind = set.applied.sequence !== set.newest;
+    if (!isWhole || isBehind || this.isStrange(site, node) || set.file.epoch === 0) return;
+    if (set.file.migration?.side === 'target' && set.file.migration.state !== 'done') return;
+    const { log, sites } = this.world;
+    if (role === 'primary') log.numbersUpTo(site.folder, set.newest, set.file.epoch);
+    const { disk } = sites.machine(site.folder);
+    const images = set.file.volumes.map(({ name }) =>
+      Buffer.from(disk.readFile(`${site.folder}/volumes/${name}.img`)),
+    );
+    const different = difference(images, log.at(set.newest, `images of ${site.folder}`));
+    if (different) throw new Broken('R1', `${site.folder}, closed at ${set.newest}: ${different}`);
+  }
+
+  /** What a set, a command or a closing ended with must have come from what was done to it. */
+  failed(site: Site | undefined, error: unknown): void {
+    const what = `${site?.folder ?? 'a command'}: ${messageOf(error)}`;
+    const { machines } = this.world;
+    if (isRcopyError(error, 'E_DAMAGED')) {
+      if (!machines.some(({ flipped }) => flipped)) this.tell(new Broken('R8', what));
+    } else if (isRcopyError(error, 'E_SPLIT_BRAIN')) {
+      if (!this.forced) this.tell(new Broken('R4', what));
+    } else if (isRcopyError(error, 'E_INTERNAL') || isRcopyError(error, 'E_VERSION')) {
+      this.tell(new Broken('bug', what));
+    } else if (!(error instanceof RcopyError) && !isSystemError(error)) {
+      this.tell(new Broken('bug', stackOf(error)));
+    }
+  }
+
+  refusedToOpen(site: Site, error: unknown): void {
+    this.failed(site, error);
+  }
+
+  /** An empty machine stands in place of this one. */
+  replaced(site: Site): void {
+    this.outlawed.delete(site.folder);
+    this.rolledBack.delete(site.folder);
+  }
+
+  /** Everything that can be looked at without touching anything. Throws {@link Broken}. */
+  look(): void {
+    this.looks += 1;
+    if (this.broken !== undefined) throw this.broken;
+    const { primary } = this;
+    if (primary) this.lookAtPrimary(primary);
+    for (const running of this.world.running) {
+      this.lookAtOne(running);
+      this.lookAtRuns(running);
+      this.lookAtStatus(running);
+    }
+    if (this.broken !== undefined) throw this.broken;
+  }
+
+  /** The same and the contents of every usable secondary. */
+  lookDeep(): void {
+    this.look();
+    const { log } = this.world;
+    for (const { site, node } of this.world.running) {
+      const { set } = node;
+      if (set.file.role !== 'secondary' || !set.usable || set.failure) continue;
+      if (this.isStrange(site, node)) continue;
+      const { sequence } = set.feed.position;
+      site.disk.isWatched = true;
+      const different = difference(peekAll(set), log.at(sequence, site.folder));
+      site.disk.isWatched = false;
+      if (different) throw new Broken('R1', `${site.folder} at ${sequence}: ${different}`);
+    }
+  }
+
+  private lookAtPrimary({ site, node }: Running): void {
+    const { set } = node;
+    const { log } = this.world;
+    log.numbersUpTo(site.folder, set.newest, set.file.epoch);
+    if (log.newest !== set.newest && set.ownRun()) {
+      throw new Broken('R4', `${site.folder} is at ${set.newest}, hosts at ${log.newest}`);
+    }
+    this.lookAtTrims({ site, node });
+  }
+
+  /** R7: what is gone from the journal is durable at the secondary, or in a map. */
+  private lookAtTrims({ site, node }: Running): void {
+    const { pair, epoch } = node.set.file;
+    if (pair?.state !== 'paired') return;
+    const secondary = this.world.node(pair.peer.address);
+    if (secondary?.set.file.pair?.id !== pair.id || secondary.set.file.epoch !== epoch) return;
+    const run = node.set.ownRun();
+    const theirs = secondary.set.ownRun();
+    if (!run || !theirs || theirs.identity.id !== run.identity.id) return;
+    if (this.world.at(pair.peer.address).flipped || this.rolledBack.has(pair.peer.address)) return;
+    if (run.firstKept > theirs.durable + 1) {
+      const what = `${site.folder} keeps from ${run.firstKept} on`;
+      throw new Broken('R7', `${what}, ${pair.peer.address} has up to ${theirs.durable}`);
+    }
+  }
+
+  /** A set that stopped has a reason that came from its disk. */
+  private lookAtOne({ site, node }: Running): void {
+    const { set } = node;
+    if (set.failure) {
+      this.failed(site, set.failure);
+      if (isRcopyError(set.failure, 'E_IO') || isRcopyError(set.failure, 'E_NO_SPACE')) {
+        if (site.disk.struck.size === 0)
+          throw new Broken('R2', `${site.folder}: ${messageOf(set.failure)}`);
+      }
+    }
+    const { overlay } = set.contents;
+    const overlayMax = OVERLAY_BYTES + set.journal.sizes.requestBytesMax;
+    if (overlay.heldBytes > overlayMax) throw new Broken('R9', `overlay of ${overlay.heldBytes}`);
+    const { waiting, asking, controllers, calls } = node.linkUsage();
+    for (const [name, { count, max }] of Object.entries({ waiting, asking, controllers, calls })) {
+      if (count > max) throw new Broken('R9', `${site.folder}: ${count} ${name} of ${max}`);
+    }
+  }
+
+  /** R3: no site has what the giver of its numbers may still lose. */
+  private lookAtRuns({ site, node }: Running): void {
+    for (const other of this.world.running) {
+      if (other.site === site) continue;
+      for (const run of node.set.journal.runs) {
+        if (this.world.log.giverOfEpoch(run.epoch) !== site.folder) continue;
+        if (node.set.file.role !== 'primary') continue;
+        const theirs = other.node.set.journal.run(run.epoch);
+        if (!theirs || theirs.identity.id !== run.identity.id) continue;
+        if (theirs.next - 1 > run.durable) {
+          const what = `${other.site.folder} has number ${theirs.next - 1} of epoch ${run.epoch}`;
+          throw new Broken('R3', `${what}, durable at ${site.folder}: ${run.durable}`);
+        }
+      }
+    }
+  }
+
+  /** R10: what status says can be seen to be so. */
+  private lookAtStatus({ site, node }: Running): void {
+    const { pair, health, journal } = node.status();
+    const where = site.folder;
+    if (journal.bytes > journal.capacityBytes) {
+      throw new Broken('R9', `the journal of ${where} has ${journal.bytes} bytes`);
+    }
+    if (node.set.failure && health.healthy)
+      throw new Broken('R10', `${where} is healthy and failed`);
+    if (!pair) return;
+    const { role } = node.set.file;
+    if (pair.link === 'down' && health.healthy) {
+      throw new Broken('R10', `${where} is healthy and its link down`);
+    }
+    if (pair.link === 'up' && pair.downSince !== null) {
+      throw new Broken('R10', `${where} says up, and down since ${pair.downSince}`);
+    }
+    const nowMs = this.world.sites.clock.now();
+    const contactMs = pair.lastContact === null ? undefined : Date.parse(pair.lastContact);
+    if (pair.link === 'up' && contactMs !== undefined && !this.world.clockJumped) {
+      if (nowMs - contactMs > SILENCE_MS) {
+        throw new Broken('R10', `${where}: up, and not heard for ${nowMs - contactMs} ms`);
+      }
+      if (contactMs > nowMs) throw new Broken('R10', `${where}: a contact in the future`);
+    }
+    if (role !== 'primary' || pair.state !== 'paired') return;
+    const secondary = this.world.node(pair.peer.address);
+    if (!secondary || secondary.set.file.pair?.id !== node.set.file.pair?.id) return;
+    const isOld = this.rolledBack.has(pair.peer.address); // and it has not said so yet
+    const isInEpoch = secondary.set.file.epoch === node.set.file.epoch && !node.set.file.seal;
+    if (isInEpoch && pair.lag && !isOld) {
+      const lacks = node.set.newest - (secondary.set.ownRun()?.durable ?? 0);
+      if (pair.lag.entries < lacks) {
+        throw new Broken('R10', `${where}: lag ${pair.lag.entries}, it is ${lacks}`);
+      }
+    }
+    if (health.healthy && pair.usable && !secondary.set.usable) {
+      throw new Broken('R10', `${where} calls its secondary usable`);
+    }
+  }
+}
+
+function isSystemError(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return code === 'ECRASHED' || code === 'EIO' || code === 'ENOSPC';
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,386 @@
+/** One run: a plan lived through, and what came of it. */
+import { createHash } from 'node:crypto';
+import { messageOf } from '../../../src/base/errors.ts';
+import { StorageNode } from '../../../src/node/storage-node.ts';
+import { Broken } from './broken.ts';
+import { Lost, Operator } from './operator.ts';
+import type { Plan, SimEvent, WireFault } from './plan.ts';
+import type { Conditions } from '../../support/middleman.ts';
+import { GATES, World } from './world.ts';
+import type { Site } from './world.ts';
+
+export interface RunOutcome {
+  readonly seed: number;
+  /** What was broken; undefined when nothing was. */
+  readonly failure: string | undefined;
+  /** Damage was injected, seen and named, and nothing whole was left: the run ended early. */
+  readonly lost: boolean;
+  readonly trace: readonly string[];
+  /** Of the trace: equal for equal runs. */
+  readonly digest: string;
+  readonly simulatedMs: number;
+  /** Requests that hosts were answered. */
+  readonly answered: number;
+  readonly looks: number;
+  /** Faults that struck, commands that were given, by kind. */
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+/** At which steps of simulated time everything is looked at, in milliseconds. */
+const LOOK_MS = 25;
+const LOOKS_OF_A_PAUSE = 40;
+const SLOW_BYTES_PER_SECOND = 20_000;
+const LATE_MS = 180;
+
+/** Lives through these events of a plan, all of them unless told, by their places in the list. */
+export async function liveThrough(plan: Plan, only?: readonly number[]): Promise<RunOutcome> {
+  const run = new Run(plan);
+  let failure: string | undefined;
+  let lost = false;
+  try {
+    await run.live(only ? only.flatMap((at) => plan.events[at] ?? []) : plan.events);
+  } catch (error) {
+    lost = error instanceof Lost;
+    if (error instanceof Broken) failure = error.message;
+    else if (!lost)
+      failure = error instanceof Error ? (error.stack ?? messageOf(error)) : String(error);
+  }
+  return run.outcome(failure, lost);
+}
+
+class Run {
+  private readonly plan: Plan;
+  private readonly world: World;
+  private readonly operator: Operator;
+  private readonly counts = new Map<string, number>();
+
+  constructor(plan: Plan) {
+    this.plan = plan;
+    this.world = new World(plan.shape.seed, plan.shape);
+    this.operator = new Operator(this.world);
+  }
+
+  async live(events: readonly SimEvent[]): Promise<void> {
+    const { world } = this;
+    await this.begin();
+    for (const event of events) {
+      if (event.kind !== 'pass') world.note(JSON.stringify(event));
+      await this.happen(event);
+      world.judge.lookDeep();
+    }
+    await this.end();
+  }
+
+  outcome(failure: string | undefined, lost: boolean): RunOutcome {
+    const { world, operator, counts } = this;
+    for (const { disk } of world.machines) {
+      for (const [fault, count] of disk.struck) this.count(`disk ${fault}`, count);
+    }
+    for (const [name, count] of operator.outcomes) this.count(`command ${name}`, count);
+    for (const { errors } of world.hosts) {
+      for (const [code, count] of errors) this.count(`host error ${code}`, count);
+    }
+    const trace = [...world.trace];
+    const digest = createHash('sha256').update(trace.join('\n')).digest('hex').slice(0, 16);
+    return {
+      seed: this.plan.shape.seed,
+      failure,
+      lost,
+      trace,
+      digest,
+      simulatedMs: world.sites.clock.monotonicMs(),
+      answered: world.hosts.reduce((sum, { answered }) => sum + answered, 0),
+      looks: world.judge.looks,
+      counts: Object.fromEntries(counts),
+    };
+  }
+
+  private async begin(): Promise<void> {
+    const { world } = this;
+    const { sites, shape } = world;
+    for (const { folder } of world.machines) await sites.drive(world.make(folder));
+    const primary = world.node('/tokyo');
+    if (!primary) throw new Broken('bug', 'a new set does not open');
+    world.groupId = primary.set.file.groupId;
+    await sites.drive(primary.createPair({ secondary: '/kyoto', ack: shape.ack }));
+    for (const { name } of world.gates) {
+      await sites.drive(world.startGate(name));
+      const gate = world.gates.find((each) => each.name === name);
+      await gate?.lead('/tokyo', ...sites.volumes.map((volume) => volume.name));
+    }
+    world.addHosts();
+    for (const host of world.hosts) host.work();
+    await sites.clock.pass(200);
+  }
+
+  private async end(): Promise<void> {
+    const { world, operator } = this;
+    const { sites } = world;
+    world.note('everything heals');
+    world.wires.heal();
+    for (const { disk } of world.machines) disk.heal();
+    await operator.bringToRest();
+    for (const host of world.hosts) host.rest();
+    world.note('hosts rest');
+    await sites.clock.run(() =>
+      world.hosts.every(({ isIdle, isConnected }) => isIdle && isConnected),
+    );
+    for (const host of world.hosts)
+      await this.finalWord(() => host.flush(), `${host.name} flushes`);
+    for (const host of world.hosts)
+      await this.finalWord(() => host.readAll(), `${host.name} reads`);
+    await operator.bringToRest();
+    await this.compareAll();
+    await this.closeAll();
+    await this.openAll();
+  }
+
+  /** A host that was told of a loss is told once; then everything goes well. */
+  private async finalWord(ask: () => Promise<boolean>, what: string): Promise<void> {
+    const { sites, judge } = this.world;
+    for (let times = 0; times < 3; times += 1) {
+      if (await sites.drive(ask())) return;
+      await sites.clock.pass(1000);
+      judge.look();
+    }
+    throw new Broken('R9', `${what}, and is refused though all is well`);
+  }
+
+  /** Both ends of the pair hold what hosts were answered. */
+  private async compareAll(): Promise<void> {
+    const { world } = this;
+    const { primary } = world.judge;
+    const address = primary?.node.set.file.pair?.peer.address;
+    for (const folder of [primary?.site.folder, address]) {
+      if (folder === undefined) throw new Broken('R6', 'there is no pair at the end');
+      const { set } = world.node(folder) ?? {};
+      const found = await world.sites.contents(folder);
+      const expected = world.log.at(set?.newest ?? 0, `the end of ${folder}`);
+      for (const [volume, bytes] of expected.entries()) {
+        const offset = bytes.findIndex((byte, at) => byte !== found[volume]?.[at]);
+        if (offset < 0) continue;
+        throw new Broken('R1', `${folder} at the end: volume ${volume} differs at ${offset}`);
+      }
+    }
+  }
+
+  private async closeAll(): Promise<void> {
+    const { world } = this;
+    for (const { name } of world.gates) {
+      await world.sites.drive(world.gates.find((gate) => gate.name === name)?.stop() ?? nothing());
+    }
+    for (const { folder } of world.machines) await world.sites.drive(world.stop(folder));
+    if (world.judge.broken !== undefined) throw world.judge.broken;
+  }
+
+  /** What was closed in order opens as it was, and is sound. */
+  private async openAll(): Promise<void> {
+    const { world } = this;
+    for (const { folder } of world.machines) {
+      await world.sites.drive(world.start(folder));
+      const node = world.node(folder);
+      if (!node) throw new Broken('R6', `${folder} does not open again`);
+      const { ok, findings } = await world.sites.drive(node.verify());
+      if (!ok) throw new Broken('R8', `${folder}: ${JSON.stringify(findings)}`);
+    }
+    world.judge.lookDeep();
+  }
+
+  private async happen(event: SimEvent): Promise<void> {
+    const { world, operator } = this;
+    if (event.kind !== 'pass' && event.kind !== 'operator') this.count(nameOf(event));
+    switch (event.kind) {
+      case 'pass':
+        return this.pass(event.ms);
+      case 'crash': {
+        const site = operator.siteOf(event.role);
+        await world.crash(site.folder, event.survival);
+        return this.startLater(site, event.downMs);
+      }
+      case 'stop': {
+        const site = operator.siteOf(event.role);
+        void world.stop(site.folder).then(() => this.startLater(site, event.downMs));
+        return;
+      }
+      case 'kill gate': {
+        const name = GATES[event.gate] ?? 'north';
+        world.killGate(name);
+        world.sites.clock.after(event.downMs, () => void world.startGate(name));
+        return;
+      }
+      case 'wire':
+        return this.wire(event);
+      case 'disk': {
+        const { disk } = operator.siteOf(event.role);
+        disk.strike(event.fault);
+        world.sites.clock.after(event.ms, () => disk.heal());
+        return;
+      }
+      case 'flip':
+        return this.flip(event);
+      case 'migrate':
+        return operator.migrate(event.mode, event.copy, event.detach);
+      case 'abort':
+        return operator.abort(event.role);
+      case 'operator':
+        return operator.operate(event.what);
+      case 'takeover':
+        return operator.takeOver();
+      case 'burn':
+        if (event.role === 'primary') return operator.takeOverFromAshes();
+        return operator.burnSecondary();
+      case 'copied':
+        return this.copied(operator.siteOf(event.role));
+      case 'rolled back':
+        return this.rollBack(operator.siteOf('secondary'));
+      case 'clock':
+        world.clockJumped = true;
+        return world.sites.clock.jump(event.ms);
+      case 'hosts':
+        for (const host of world.hosts) event.work ? host.work() : host.rest();
+    }
+  }
+
+  /** Time passes, and is looked at on the way. */
+  private async pass(ms: number): Promise<void> {
+    const { sites, judge } = this.world;
+    const step = Math.max(LOOK_MS, ms / LOOKS_OF_A_PAUSE);
+    for (let left = ms; left > 0; left -= step) {
+      await sites.clock.pass(Math.min(step, left));
+      judge.look();
+    }
+  }
+
+  private startLater(site: Site, downMs: number): void {
+    const { disk } = site.machine;
+    const { world } = this;
+    world.sites.clock.after(downMs, () => {
+      if (site.machine.disk === disk && site.down) void world.start(site.folder);
+    });
+  }
+
+  private wire({ fault, one, other, ms }: Extract<SimEvent, { kind: 'wire' }>): void {
+    const { world, operator } = this;
+    const gate = world.gates[ms % Math.max(1, world.gates.length)]?.name ?? 'host 1';
+    const left = one === 'gate' ? gate : operator.siteOf(one).folder;
+    const right = operator.siteOf(other).folder;
+    if (left === right) return;
+    if (fault === 'cut') return world.wires.cut(left, right);
+    world.wires.change(left, right, conditionsOf(fault));
+    const fair = { delayMs: 0, bytesPerSecond: undefined, blackHole: false } as const;
+    world.sites.clock.after(ms, () => world.wires.change(left, right, fair));
+  }
+
+  /** A set is closed in order, and one bit of a checksummed file turns over while it is. */
+  private async flip({ role, at, bit }: Extract<SimEvent, { kind: 'flip' }>): Promise<void> {
+    const { world, operator } = this;
+    const site = operator.siteOf(role);
+    if (!site.machine.node || !operator.isIdle) return;
+    let closed = false;
+    void world.stop(site.folder).finally(() => {
+      closed = true;
+    });
+    await world.sites.clock.run(() => closed, { simulatedMsMax: 200_000 });
+    const { disk } = site.machine;
+    const files = ['set.json', 'cursors', 'journal', 'maps']
+      .flatMap((name) => filesIn(disk, `${site.folder}/${name}`))
+      .filter((path) => disk.readFile(path).length > 0);
+    const path = files[at % files.length];
+    if (path !== undefined) {
+      site.flipped = true;
+      const offset = at % disk.readFile(path).length;
+      world.note(`bit ${bit} of ${path} turns over at ${offset}`);
+      disk.flipBit(path, offset, bit);
+    }
+    await world.sites.drive(world.start(site.folder));
+  }
+
+  /** R5: a copied folder is not the set that it was copied from. */
+  private async copied(site: Site): Promise<void> {
+    const { disk } = site.machine;
+    const { sites } = this.world;
+    if (!disk.status(site.folder, 'TEST:COPY')) return;
+    const { capacityBytes } = disk;
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    disk.remove('/copy', 'TEST:REMOVE');
+    disk.copyFolder(site.folder, '/copy');
+    disk.capacityBytes = capacityBytes;
+    const refused = await sites.drive(openingCopy(this.world, site));
+    if (refused !== 'E_COPIED')
+      throw new Broken('R5', `a copy of ${site.folder} opens: ${refused}`);
+  }
+
+  /** R5: a disk that went back in time. Nobody may take it for what it was. */
+  private async rollBack(site: Site): Promise<void> {
+    const { world } = this;
+    if (!site.machine.node) return;
+    const old = site.machine.disk.survivors('keep', 1);
+    await this.pass(3000);
+    if (!site.machine.node) return;
+    await world.crash(site.folder, 'keep');
+    site.machine.disk = old;
+    site.disk.attach();
+    world.judge.rolledBack.add(site.folder);
+    this.startLater(site, 50);
+  }
+
+  private count(what: string, times = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + times);
+  }
+}
+
+async function nothing(): Promise<void> {}
+
+async function openingCopy(world: World, site: Site): Promise<string> {
+  try {
+    const node = await StorageNode.open(world.sites.environment(site.folder), '/copy', {
+      lockWaitMs: 0,
+      pid: 1,
+      roomWaitMs: 0,
+      connector: { dial: (address) => world.sites.dial(site.folder, address) },
+      address: '/copy',
+      eager: true,
+    });
+    await node.close();
+    return 'no refusal';
+  } catch (error) {
+    return String((error as { code?: string }).code);
+  }
+}
+
+function filesIn(disk: Site['machine']['disk'], path: string): string[] {
+  const status = disk.status(path, 'TEST:LOOK');
+  if (!status) return [];
+  if (status.kind === 'file') return [path];
+  return disk.list(path, 'TEST:LOOK').flatMap((name) => filesIn(disk, `${path}/${name}`));
+}
+
+function conditionsOf(fault: Exclude<WireFault, 'cut'>): Partial<Conditions> {
+  switch (fault) {
+    case 'slow':
+      return { bytesPerSecond: SLOW_BYTES_PER_SECOND };
+    case 'late':
+      return { delayMs: LATE_MS };
+    case 'hole':
+      return { blackHole: true };
+    case 'half':
+      return { blackHole: 'from dialler' };
+    case 'other half':
+      return { blackHole: 'from acceptor' };
+  }
+}
+
+function nameOf(event: SimEvent): string {
+  switch (event.kind) {
+    case 'crash':
+      return `crash, ${event.survival}`;
+    case 'wire':
+      return `wire ${event.fault}`;
+    case 'disk':
+      return `disk ${event.fault} ordered`;
+    case 'migrate':
+      return `migrate ${event.mode} ${event.copy}`;
+    default:
+      return event.kind;
+  }
+}

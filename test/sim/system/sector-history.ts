@@ -1,0 +1,159 @@
+/**
+ * What a host may read, sector by sector: each sector that a host writes says which of its requests
+ * wrote it, so that every read can be held against the times at which requests were asked for and
+ * answered. A disk is a register a sector: linearizable, whatever else happens below.
+ */
+import { Broken } from './broken.ts';
+
+export const SECTOR_BYTES = 512;
+const MAGIC = 0x72637378;
+const HEADER_BYTES = 16;
+
+/** One request of a host that changes sectors. */
+export interface HostChange {
+  readonly id: number;
+  readonly zeroes: boolean;
+  readonly start: number;
+  /** When it was answered; infinite while it is not, or when it may still be lost. */
+  end: number;
+  /** When somebody had read it at the latest: from then on it has happened. */
+  seen: number;
+  flushed: boolean;
+}
+
+/** Before the first request. */
+const BLANK: HostChange = { id: 0, zeroes: true, start: -1, end: -1, seen: -1, flushed: true };
+
+export class SectorHistory {
+  private readonly host: number;
+  /** The changes of each sector that a read may still find, in the order of asking. */
+  private readonly sectors: HostChange[][];
+  private changes: HostChange[] = [];
+  private time = 0;
+  private nextId = 1;
+
+  constructor(host: number, sectors: number) {
+    this.host = host;
+    this.sectors = Array.from({ length: sectors }, () => [BLANK]);
+  }
+
+  /** A moment, later than all before. */
+  now(): number {
+    this.time += 1;
+    return this.time;
+  }
+
+  /** A host asks for a change of these sectors. */
+  ask(first: number, count: number, zeroes: boolean): HostChange {
+    const never = Number.POSITIVE_INFINITY;
+    const start = this.now();
+    const change = { id: this.nextId, zeroes, start, end: never, seen: never, flushed: false };
+    this.nextId += 1;
+    for (let sector = first; sector < first + count; sector += 1) {
+      this.sectors[sector]?.push(change);
+    }
+    this.changes.push(change);
+    return change;
+  }
+
+  /** The bytes that a write of this change puts there. */
+  payload(change: HostChange, first: number, count: number): Buffer {
+    const bytes = Buffer.alloc(count * SECTOR_BYTES);
+    for (let index = 0; index < count; index += 1) {
+      this.fill(bytes.subarray(index * SECTOR_BYTES), change.id, first + index);
+    }
+    return bytes;
+  }
+
+  answered(change: HostChange): void {
+    change.end = this.now();
+  }
+
+  /** A flush that was asked for at `start` was answered: what was answered before it stays. */
+  flushedSince(start: number): void {
+    for (const change of this.changes) change.flushed ||= change.end < start;
+    this.prune();
+  }
+
+  /** What was answered and not flushed may be lost: nobody kept it for this host. */
+  mayLoseUnflushed(): void {
+    for (const change of this.changes) {
+      if (change.flushed) continue;
+      change.end = Number.POSITIVE_INFINITY;
+      change.seen = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** The volume went back to this state, flushed or not: a takeover. What is asked for may come. */
+  rebase(bytes: Buffer): void {
+    for (const sector of this.sectors.keys()) {
+      const id = this.read(bytes.subarray(sector * SECTOR_BYTES), sector);
+      const found = this.sectors[sector]?.find(
+        (each) => each.id === id && each.zeroes === (id === 0),
+      );
+      const base: HostChange = { ...(found ?? BLANK), id, zeroes: id === 0, start: -1, end: -1 };
+      const open = this.sectors[sector]?.filter(({ end }) => end === Number.POSITIVE_INFINITY);
+      this.sectors[sector] = [{ ...base, flushed: true }, ...(open ?? [])];
+    }
+  }
+
+  /** A read that was asked for at `start` was answered with these bytes. Throws {@link Broken}. */
+  check(first: number, bytes: Buffer, start: number): void {
+    const end = this.now();
+    for (let at = 0; at * SECTOR_BYTES < bytes.length; at += 1) {
+      const sector = first + at;
+      const id = this.read(bytes.subarray(at * SECTOR_BYTES, (at + 1) * SECTOR_BYTES), sector);
+      this.checkSector(sector, id, start, end);
+    }
+  }
+
+  private checkSector(sector: number, id: number, start: number, end: number): void {
+    const changes = this.sectors[sector] ?? [];
+    const matching = changes.filter((each) => (each.zeroes ? id === 0 : each.id === id));
+    const possible = matching.filter((change) => !this.isOver(change, changes, start));
+    if (possible.length === 0) {
+      const known = changes.map((each) => `${each.id}${each.zeroes ? 'z' : ''}`).join(' ');
+      const what = id === 0 ? 'zeroes' : `request ${id}`;
+      throw new Broken('R1', `host ${this.host}: sector ${sector} reads ${what} of [${known}]`);
+    }
+    const [only] = possible;
+    if (only && possible.length === 1) only.seen = Math.min(only.seen, end);
+  }
+
+  /** Whether another change has certainly come between this one and a read from `start` on. */
+  private isOver(change: HostChange, all: readonly HostChange[], start: number): boolean {
+    const happened = Math.min(change.end, change.seen);
+    return all.some((other) => other.start > happened && Math.min(other.end, other.seen) < start);
+  }
+
+  /** Forgets what no read can find any more. */
+  private prune(): void {
+    for (const [sector, changes] of this.sectors.entries()) {
+      const lasting = changes.filter(({ flushed }) => flushed);
+      const kept = changes.filter(
+        (change) => !change.flushed || !this.isOver(change, lasting, Number.POSITIVE_INFINITY),
+      );
+      this.sectors[sector] = kept;
+    }
+    this.changes = this.changes.filter(({ flushed }) => !flushed);
+  }
+
+  /** The request that wrote a sector; 0 for zeroes. Throws when it is of no request of ours. */
+  private read(bytes: Buffer, sector: number): number {
+    if (bytes.subarray(0, SECTOR_BYTES).every((byte) => byte === 0)) return 0;
+    const id = bytes.readUInt32LE(8);
+    const expected = Buffer.alloc(SECTOR_BYTES);
+    this.fill(expected, id, sector);
+    if (expected.equals(bytes.subarray(0, SECTOR_BYTES))) return id;
+    const says = bytes.readUInt32LE(0) === MAGIC ? `host ${bytes.readUInt32LE(4)}` : 'nobody';
+    throw new Broken('R1', `host ${this.host}: sector ${sector} was written by ${says}, or torn`);
+  }
+
+  private fill(target: Buffer, id: number, sector: number): void {
+    target.writeUInt32LE(MAGIC, 0);
+    target.writeUInt32LE(this.host, 4);
+    target.writeUInt32LE(id, 8);
+    target.writeUInt32LE(sector, 12);
+    target.fill((id * 31 + sector * 7 + this.host) & 0xff, HEADER_BYTES, SECTOR_BYTES);
+  }
+}

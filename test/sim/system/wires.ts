@@ -1,0 +1,84 @@
+/**
+ * The network between all machines: each pair of them has conditions of its own, and a middleman
+ * stands in each connection.
+ */
+import { memoryStreamPair } from '../../../src/sys/memory-stream.ts';
+import type { ByteStream } from '../../../src/sys/stream.ts';
+import { FAIR, Middleman } from '../../support/middleman.ts';
+import type { Conditions } from '../../support/middleman.ts';
+import type { Sites } from '../../support/sites.ts';
+
+interface Wire {
+  readonly conditions: Conditions;
+  middlemen: Middleman[];
+  /** Dials that wait for the end of a black hole. */
+  readonly stuck: (() => void)[];
+}
+
+export class Wires {
+  private readonly sites: Sites;
+  private readonly wires = new Map<string, Wire>();
+
+  constructor(sites: Sites) {
+    this.sites = sites;
+    sites.beforeDial = (address, from) => this.passable(from, address);
+    sites.wrap = (ends, address, from) => this.wrap(ends, from, address);
+  }
+
+  /** Two ends of a new connection; rejects never, but may wait for the network. */
+  async connect(from: string, to: string): Promise<[dialled: ByteStream, accepted: ByteStream]> {
+    await this.passable(from, to);
+    const { clock, random } = this.sites;
+    const names = { names: [from, to] as const, chunkBytesMax: 16 * 1024 };
+    const ends = memoryStreamPair(clock, random, names);
+    this.wrap(ends, from, to);
+    return ends;
+  }
+
+  change(one: string, other: string, conditions: Partial<Conditions>): void {
+    const wire = this.wire(one, other);
+    Object.assign(wire.conditions, conditions);
+    for (const middleman of wire.middlemen) middleman.look();
+    if (wire.conditions.blackHole === false) for (const wake of wire.stuck.splice(0)) wake();
+  }
+
+  cut(one: string, other: string): void {
+    for (const middleman of this.wire(one, other).middlemen.splice(0)) middleman.cut();
+  }
+
+  /** Ends everything that is wrong with it. */
+  heal(): void {
+    for (const key of this.wires.keys()) {
+      const [one = '', other = ''] = key.split(' ');
+      this.change(one, other, FAIR);
+    }
+  }
+
+  private async passable(from: string, to: string): Promise<void> {
+    const wire = this.wire(from, to);
+    while (wire.conditions.blackHole !== false) {
+      await new Promise<void>((resolve) => {
+        wire.stuck.push(resolve);
+      });
+    }
+  }
+
+  private wrap(ends: [ByteStream, ByteStream], from: string, to: string): void {
+    const { clock, random } = this.sites;
+    const wire = this.wire(from, to);
+    const [right, accepted] = memoryStreamPair(clock, random, { names: [from, to] });
+    const { conditions } = wire;
+    wire.middlemen = wire.middlemen.filter(({ isOver }) => !isOver);
+    wire.middlemen.push(new Middleman({ clock, left: ends[1], right, conditions }));
+    ends[1] = accepted;
+  }
+
+  private wire(one: string, other: string): Wire {
+    const key = [one, other].toSorted().join(' ');
+    const known = this.wires.get(key);
+    if (known) return known;
+    const wire = { conditions: { ...FAIR }, middlemen: [], stuck: [] };
+    this.wires.set(key, wire);
+    return wire;
+  }
+}

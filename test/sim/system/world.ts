@@ -1,0 +1,277 @@
+/**
+ * The whole system in one process: four machines with an image set each, path controllers, hosts,
+ * and the network between them. It starts, stops and breaks things; what must hold meanwhile is
+ * the judge's business ({@link Judge}), what is asked for the operator's.
+ */
+import { messageOf } from '../../../src/base/errors.ts';
+import type { JournalSizes } from '../../../src/base/limits.ts';
+import { exportsOf } from '../../../src/daemon/exports.ts';
+import { NbdServer } from '../../../src/nbd/server.ts';
+import type { StorageNode } from '../../../src/node/storage-node.ts';
+import type { ByteStream } from '../../../src/sys/stream.ts';
+import { Gate } from '../../support/gates.ts';
+import { SMALL_JOURNAL, TINY_JOURNAL, TWO_VOLUMES } from '../../support/image-sets.ts';
+import { Sites } from '../../support/sites.ts';
+import type { Machine } from '../../support/sites.ts';
+import type { Survival } from '../disk.ts';
+import { seededRandom } from '../random.ts';
+import { BadDisk } from './disks.ts';
+import { GroupLog } from './group-log.ts';
+import { Host } from './host.ts';
+import { Judge } from './judge.ts';
+import type { Shape } from './plan.ts';
+import { SECTOR_BYTES } from './sector-history.ts';
+import { tap } from './tap.ts';
+import { Wires } from './wires.ts';
+
+/** The machines, by the folder of the set that each of them has. */
+export const FOLDERS = ['/tokyo', '/osaka', '/kyoto', '/sapporo'] as const;
+export const GATES = ['north', 'south'] as const;
+
+/** How soon a set is opened again that could not be. */
+const RETRY_MS = 2000;
+/** NBD clients of all hosts of a machine may hold so much. */
+const HOST_LIMITS = { memoryBytes: 256 * 1024, connectionsMax: 16, requestsInFlightMax: 16 };
+
+/** One machine and what runs on it. */
+export interface Site {
+  readonly folder: string;
+  readonly machine: Machine;
+  readonly disk: BadDisk;
+  /** Not to be started before this is over. */
+  down: boolean;
+  /** On which disk an opening is under way. */
+  opening: unknown;
+  /** It closes in order. */
+  closing: boolean;
+  /** Bits were turned over in its files. */
+  flipped: boolean;
+  /** Why it could not be opened last. */
+  refusal: unknown;
+}
+
+export class World {
+  readonly shape: Shape;
+  readonly sites: Sites;
+  readonly wires: Wires;
+  readonly log: GroupLog;
+  readonly judge: Judge;
+  readonly machines: readonly Site[];
+  readonly gates: readonly Gate[];
+  readonly hosts: Host[] = [];
+  /** What happened, for people: one line each, with the time. */
+  readonly trace: string[] = [];
+  /** Servers of hosts, by the machine or the controller that they are at. */
+  readonly servers = new Map<string, NbdServer>();
+  readonly journal: JournalSizes;
+  /** Of the group that all this is about. */
+  groupId: string | undefined;
+  /** The wall clock jumped: ages by it mean nothing. */
+  clockJumped = false;
+
+  constructor(seed: number, shape: Shape) {
+    this.shape = shape;
+    this.journal = shape.tiny ? TINY_JOURNAL : SMALL_JOURNAL;
+    const { journal } = this;
+    this.sites = new Sites({ seed, journal, syncMs: shape.syncMs, daemons: {} });
+    this.wires = new Wires(this.sites);
+    this.log = new GroupLog(TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes));
+    this.judge = new Judge(this);
+    this.machines = FOLDERS.map((folder) => {
+      const machine = this.sites.machine(folder);
+      const disk = new BadDisk(machine);
+      const none = { down: true, opening: undefined, closing: false, refusal: undefined };
+      return { folder, machine, disk, flipped: false, ...none };
+    });
+    this.gates = GATES.slice(0, shape.gates).map((name) => new Gate(this.sites, name));
+  }
+
+  note(what: string): void {
+    this.trace.push(`${this.sites.clock.monotonicMs().toFixed(0).padStart(8)}  ${what}`);
+  }
+
+  at(folder: string): Site {
+    const found = this.machines.find((site) => site.folder === folder);
+    if (!found) throw new Error(`no machine has ${folder}`);
+    return found;
+  }
+
+  node(folder: string): StorageNode | undefined {
+    return this.at(folder).machine.node;
+  }
+
+  /** Those that run, in order. */
+  get running(): { readonly site: Site; readonly node: StorageNode }[] {
+    return this.machines.flatMap((site) => {
+      const { node } = site.machine;
+      return node ? [{ site, node }] : [];
+    });
+  }
+
+  /** Makes a set on an empty disk and serves it. */
+  async make(folder: string): Promise<void> {
+    const site = this.at(folder);
+    site.down = false;
+    await this.sites.making(folder);
+    const { whenFull } = this.shape;
+    await this.start(folder, async ({ set }) => {
+      await set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull } }));
+    });
+  }
+
+  /** Opens the set of a machine and serves it; tries again while that does not succeed. */
+  async start(folder: string, first?: (node: StorageNode) => Promise<void>): Promise<void> {
+    const site = this.at(folder);
+    const { machine } = site;
+    const { disk } = machine;
+    site.down = false;
+    if (machine.node || site.opening === disk || site.closing) return;
+    site.opening = disk;
+    try {
+      const node = await this.sites.opening(folder);
+      await first?.(node);
+      if (machine.disk !== disk) return; // the power went meanwhile
+      site.refusal = undefined;
+      this.judge.opened(site, node);
+      tap(node.set, folder, this.log, (error) => this.judge.tell(error));
+      machine.node = node;
+      const { clock } = this.sites;
+      const server = new NbdServer({
+        clock,
+        exports: exportsOf(() => machine.node),
+        limits: HOST_LIMITS,
+      });
+      this.servers.set(folder, server);
+      node.serveHosts(server);
+      node.startServing();
+      this.note(`${folder} is up as ${node.set.file.role}`);
+    } catch (error) {
+      if (machine.disk !== disk) return;
+      if (messageOf(error) !== messageOf(site.refusal)) {
+        this.note(`${folder} does not open: ${messageOf(error)}`);
+      }
+      site.refusal = error;
+      this.judge.refusedToOpen(site, error);
+      this.sites.clock.after(RETRY_MS, () => {
+        if (!site.down && machine.disk === disk) void this.start(folder);
+      });
+    } finally {
+      if (site.opening === disk) site.opening = undefined;
+    }
+  }
+
+  /** The power of a machine goes, or its process is killed (`keep`). */
+  async crash(folder: string, survival: Survival): Promise<void> {
+    const site = this.at(folder);
+    site.down = true;
+    site.closing = false;
+    site.opening = undefined;
+    await this.sites.crash(folder, survival);
+    site.disk.attach();
+  }
+
+  /** Stops the daemon of a machine in order; `then` when it has, or could not. */
+  async stop(folder: string): Promise<void> {
+    const site = this.at(folder);
+    const { machine } = site;
+    const { node, disk } = machine;
+    site.down = true;
+    if (!node) return;
+    machine.node = undefined;
+    site.closing = true;
+    const streams = machine.streams.splice(0);
+    try {
+      await node.close();
+      if (machine.disk !== disk) return;
+      this.judge.closed(site, node);
+    } catch (error) {
+      if (machine.disk !== disk) return;
+      this.note(`${folder} did not close in order: ${messageOf(error)}`);
+      this.judge.failed(site, error);
+      await this.crash(folder, 'keep');
+    } finally {
+      for (const stream of streams) stream.destroy(new Error('the daemon is gone'));
+      if (machine.disk === disk) site.closing = false;
+    }
+  }
+
+  /** A machine burns down; an empty one stands in its place. */
+  async replace(folder: string): Promise<void> {
+    await this.crash(folder, 'lose');
+    const site = this.at(folder);
+    site.flipped = false;
+    site.machine.disk.remove(folder, 'TEST:REMOVE');
+    this.log.forget(folder);
+    this.judge.replaced(site);
+    await this.make(folder);
+  }
+
+  /** A takeover by force: what hosts were answered behind this number is given up. */
+  fallBackTo(sequence: number): void {
+    this.log.fallBackTo(sequence);
+    const volumes = this.log.at(sequence, 'takeover');
+    for (const host of this.hosts) {
+      const { offset, length } = host.range;
+      const index = this.sites.volumes.findIndex(({ name }) => name === host.volume);
+      host.history.rebase(volumes[index]?.subarray(offset, offset + length) ?? Buffer.alloc(0));
+    }
+  }
+
+  async startGate(name: string): Promise<void> {
+    const gate = this.gates.find((each) => each.name === name);
+    if (!gate || gate.isRunning) return;
+    await gate.starting();
+    const { clock } = this.sites;
+    const { exports } = gate.node;
+    this.servers.set(name, new NbdServer({ clock, exports, limits: HOST_LIMITS }));
+    this.note(`${name} is up`);
+  }
+
+  killGate(name: string): void {
+    const gate = this.gates.find((each) => each.name === name);
+    if (!gate?.isRunning) return;
+    this.servers.delete(name);
+    gate.fell();
+  }
+
+  /** Two hosts on each volume, each with sectors of its own, at different controllers. */
+  addHosts(): void {
+    const { clock } = this.sites;
+    for (const [index, { name, sizeBytes }] of this.sites.volumes.entries()) {
+      const half = Math.floor(sizeBytes / SECTOR_BYTES / 2);
+      for (const part of [0, 1]) {
+        const id = index * 2 + part + 1;
+        const sectors = part === 0 ? half : Math.floor(sizeBytes / SECTOR_BYTES) - half;
+        const place = { volume: name, firstSector: part * half, sectors };
+        const random = seededRandom(this.shape.seed * 31 + id);
+        this.hosts.push(
+          new Host({
+            ...place,
+            clock,
+            random,
+            id,
+            name: `host ${id}`,
+            depth: 1 + (id % this.shape.depth),
+            requestBytesMax: this.journal.requestBytesMax,
+            isDirect: this.gates.length === 0,
+            dial: () => this.dialFor(`host ${id}`, part),
+            tell: (error) => this.judge.tell(error),
+          }),
+        );
+      }
+    }
+  }
+
+  /** A host's stream to its controller, or to the set that takes its writes. */
+  private async dialFor(host: string, part: number): Promise<ByteStream> {
+    const gate = this.gates[part % Math.max(1, this.gates.length)];
+    const to = gate?.name ?? this.judge.primary?.site.folder;
+    if (to === undefined) throw new Error('nobody takes writes');
+    const [mine, theirs] = await this.wires.connect(host, to);
+    const server = this.servers.get(to);
+    if (!server || (gate ? !gate.isRunning : !this.node(to))) throw new Error(`${to} is away`);
+    this.sites.machine(to).streams.push(theirs);
+    server.accept(theirs);
+    return mine;
+  }
+}
