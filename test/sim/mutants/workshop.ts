@@ -62,8 +62,9 @@ export async function compileError(folder: string): Promise<string | undefined> 
 export async function simulate(folder: string, seeds: number, limitMs: number): Promise<Finding> {
   const report = join(folder, 'mutant.json');
   const simulator = ['--import', 'tsx', join('test', 'sim', 'sim.ts')];
-  const range = ['--seeds', String(seeds), '--from', '1', '--no-shrink', '--json', report];
-  const ended = await run(folder, process.execPath, [...simulator, ...range], limitMs);
+  const range = ['--seeds', String(seeds), '--from', '1', '--jobs', '1'];
+  const manner = ['--no-shrink', '--json', report];
+  const ended = await run(folder, process.execPath, [...simulator, ...range, ...manner], limitMs);
   if (ended.code === null) return { kind: 'late' };
   if (ended.code === 0) return { kind: 'passed' };
   const [failure] = await failuresIn(report);
@@ -88,7 +89,12 @@ function run(
   limitMs: number,
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    // A group of its own: whatever the program has started ends with it.
+    const child = spawn(program, words, {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     let output = '';
     let late = false;
     const take = (chunk: Buffer): void => {
@@ -98,7 +104,7 @@ function run(
     child.stderr.on('data', take);
     const timer = setTimeout(() => {
       late = true;
-      child.kill('SIGKILL');
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     }, limitMs);
     child.on('error', reject);
     child.on('close', (code) => {
