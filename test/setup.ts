@@ -13,6 +13,9 @@ for (const name of Object.keys(process.env)) {
   if (name.startsWith('RCOPY_')) delete process.env[name];
 }
 
+// Jest asks for a hundred; thousands of errors are made where each flipped bit has to be refused.
+Error.stackTraceLimit = 20;
+
 // Under NODE_ENV=test oclif would look for a TypeScript compiler that it does not know.
 (globalThis as { oclif?: { enableAutoTranspile: boolean } }).oclif = { enableAutoTranspile: false };
 

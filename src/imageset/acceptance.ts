@@ -159,6 +159,7 @@ export function relayRun(set: ImageSet): Run | undefined {
 export async function ensureRelay(set: ImageSet): Promise<void> {
   const { migration } = set.file;
   if (migration?.side !== 'target' || migration.state !== 'copying') return;
+  if (!set.file.pair) return; // nobody is to get it
   if (migration.mode !== 'handoff' || !migration.handover || relayRun(set)) return;
   const { epoch, nextSequence, relayHead } = migration.handover;
   const durable = set.secondary?.durable;

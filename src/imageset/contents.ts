@@ -104,12 +104,15 @@ export class Contents {
     return blocks * MAP_BLOCK_BYTES;
   }
 
-  /** What a host would read now. Every block of the range must be present or covered. */
+  /**
+   * What a host would read now. Every block of the range must be present or covered. Throws `E_IO`
+   * when the image cannot be read, `E_DAMAGED` when it is shorter than its volume.
+   */
   readNow(volume: number, offset: number, length: number): Buffer {
     const { handle } = this.image(volume);
     const target = Buffer.allocUnsafe(length);
     if (!this.overlay.covers(volume, offset, offset + length)) {
-      const got = handle.read(target, offset, 'IMAGE:READ');
+      const got = readImage(handle, target, offset);
       if (got !== length) {
         throw new RcopyError(
           'E_DAMAGED',
@@ -426,4 +429,13 @@ function* contiguous(extents: Iterable<ContentExtent>): Generator<ContiguousRun>
     end = extent.end;
   }
   if (run) yield run;
+}
+
+/** Whoever asked, a host or a peer, is told which file it was. */
+function readImage(handle: FileHandle, target: Uint8Array, offset: number): number {
+  try {
+    return handle.read(target, offset, 'IMAGE:READ');
+  } catch (error) {
+    throw fileError(`reading at offset ${offset}`, handle.path, error);
+  }
 }

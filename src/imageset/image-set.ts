@@ -431,6 +431,8 @@ export class ImageSet {
 
   private async makeDurable(position: Position): Promise<void> {
     this.hosts.writeBatch(); // the overlay shows what is not even written yet
+    // A request that could not be journaled to its end has left its beginning in the overlay.
+    if (this.failure) throw this.failure;
     const run = this.journal.run(position.epoch);
     if (run && run.durable < position.sequence) await this.journal.sync();
   }

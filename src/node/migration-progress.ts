@@ -8,6 +8,7 @@ import { isUnderWay } from './pairing.ts';
 export function remainingEntries(set: ImageSet, nextSequence: number): number {
   const { migration } = set.file;
   if (!migration || !isUnderWay(migration) || nextSequence === 0) return 0;
+  if (migration.state === 'copying' && !set.file.pair) return 0;
   // While blocks are copied to it the secondary has restored nothing, but lacks only those.
   const atSwitch = migration.handover?.restoredSequence ?? 0;
   const known = Math.max(atSwitch, set.secondary?.restored.sequence ?? 0);
@@ -38,8 +39,9 @@ export function sourceNeeded(set: ImageSet): boolean {
 /** Behind the switch: whether a block, or what the secondary lacks, may be at the source alone. */
 function mayOwe(set: ImageSet): boolean {
   const { contents, file, secondary } = set;
-  const { migration } = file;
+  const { migration, pair } = file;
   if (!contents.isComplete || (contents.presence.inUse && contents.hasUnsynced)) return true;
+  if (!pair) return false;
   const { epoch, nextSequence } = migration?.handover ?? { epoch: 0, nextSequence: 0 };
   const sealed = { epoch, sequence: nextSequence };
   if (secondary && comparePositions(secondary.durable, sealed) >= 0) return false;

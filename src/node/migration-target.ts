@@ -218,6 +218,7 @@ async function copyBehind(
     const followed = () =>
       set.until(() => {
         if (options.isHalted?.()) throw halted(set);
+        if (!set.file.pair) return true; // an operator said that the secondary is lost
         const restored = set.secondary?.restored;
         const isPaired = set.file.pair?.state === 'paired';
         // C goes on to the next epoch only when it holds the seal and has applied all before it.
@@ -252,7 +253,7 @@ export async function owedBySource(
   migration: Migration,
   drain: () => Promise<void>,
 ): Promise<void> {
-  if (migration.sourceLost) return;
+  if (migration.sourceLost || !set.file.pair) return;
   switch (migration.mode) {
     case 'drain':
       return drain();

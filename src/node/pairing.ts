@@ -198,9 +198,14 @@ export async function deletePair(
       hint: `rcopy pair delete ${file.pair.peer.address}; or --local, if that is gone for good`,
     });
   }
-  if (file.migration && isUnderWay(file.migration)) {
+  // A target that serves hosts goes on by itself, if need be: a secondary may be lost at any time.
+  const goesOn = !secondary && file.migration?.side === 'target' && !file.seal;
+  if (file.migration && isUnderWay(file.migration) && !(goesOn && file.role === 'primary')) {
+    const { target } = file.migration;
     throw new RcopyError('E_STATE', `${file.name} takes part in a migration that is under way`, {
-      hint: `finish it with \`rcopy migrate resume ${file.migration.target.address}\``,
+      hint:
+        `finish it with \`rcopy migrate resume ${target.address}\`; if ${file.pair.peer.name} is ` +
+        `gone for good, then \`rcopy pair delete ${target.address} --local\``,
     });
   }
   const before = pairAnswer(file, address);
@@ -227,7 +232,7 @@ async function askToLeave(
   }
 }
 
-/** A primary owes nobody anything any more. */
+/** A primary owes nobody anything any more; what it was to pass on for another set is trimmed. */
 async function leaveAsPrimary(set: ImageSet): Promise<void> {
   await dropMaps(set, set.contents.dirty, (current) => ({ ...current, pair: null }));
   set.secondary = null;

@@ -63,6 +63,7 @@ export async function pullRelay(
 ): Promise<void> {
   for (let run = relayRun(set); run && !run.seal; run = relayRun(set)) {
     const { data } = await ask(run.next);
+    if (relayRun(set) !== run) continue; // nobody is to get it any more
     const records = parseRecords(Buffer.from(data ?? []));
     if (records.length === 0) {
       throw new RcopyError('E_PROTOCOL', 'the source of the migration handed over no record');

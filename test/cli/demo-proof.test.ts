@@ -128,6 +128,13 @@ describe('the proof of the demo', () => {
     ['a set is damaged', { verified: [{ ok: false, findings: [], recordsChecked: 1 }] }, ['sound']],
   ];
 
+  test('says what it skipped when there is no file system', () => {
+    const proof = proofOf({ ...evidence, fsck: undefined, fileSystem: false } as never);
+    expect(proof.filter(({ ok }) => ok !== true)).toMatchObject([
+      { name: 'file-system', ok: null, detail: 'skipped: mke2fs is not here' },
+    ]);
+  });
+
   test.each(changes)('fails when %s', (_what, change, failed) => {
     expect(failedWith(change)).toEqual(failed);
   });

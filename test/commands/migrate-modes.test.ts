@@ -19,7 +19,7 @@ interface Way {
 const WAYS: readonly Way[] = [
   { mode: 'drain', copy: 'post', lengths: [70_001, 1, 4096] },
   { mode: 'drain', copy: 'pre', lengths: [3 * MIB + 5, 511, 1] },
-  { mode: 'handoff', copy: 'post', lengths: [1, 32 * MIB, 513] },
+  { mode: 'handoff', copy: 'post', lengths: [1, 9 * MIB, 513] },
   { mode: 'handoff', copy: 'pre', lengths: [8192, 1_000_003, 70_000] },
   { mode: 'bitmap', copy: 'post', lengths: [4095, 4097, MIB + 1] },
   { mode: 'bitmap', copy: 'pre', lengths: [512, 8191, 12_288] },

@@ -13,6 +13,8 @@ const at = (name: string): string => join(folder, name);
 const JOURNAL = ['--journal-size', '128M'];
 const PROGRAM = `${process.execPath} ${join(ROOT, 'bin', 'run.js')}`;
 const WAIT_MS_MAX = 20_000;
+/** An image of twice what the buffers take. */
+const IMAGE_MIB = 96;
 
 /** Resolves when `condition` holds; what a process does is seen in its files. */
 async function until(what: string, { child }: Running, condition: () => boolean): Promise<void> {
@@ -182,11 +184,11 @@ describe('stopping', () => {
   });
 
   test('a long import: the set stays sound', async () => {
-    await ready('large', '256M', ['--journal-size', '512M']);
+    await ready('large', '128M');
     const image = at('large.img');
     const writer = createWriteStream(image);
     const block = Buffer.alloc(1024 ** 2, 'some content of an image');
-    for (let index = 0; index < 150; index++) {
+    for (let index = 0; index < IMAGE_MIB; index++) {
       if (!writer.write(block)) await once(writer, 'drain');
     }
     await new Promise<void>((resolve) => {
@@ -204,7 +206,7 @@ describe('stopping', () => {
 
   test('the next import is complete, however much more than the buffers it is', async () => {
     expect(await rcopyJson('import', at('large'), '--file', at('large.img'))).toMatchObject({
-      dataBytes: 150 * 1024 ** 2,
+      dataBytes: IMAGE_MIB * 1024 ** 2,
     });
   });
 

@@ -51,9 +51,9 @@ afterAll(async () => {
 type Pair = NonNullable<StatusAnswer['pair']>;
 
 /** Asks until the pair is as `holds` says; the test's own time-out is the limit. */
-async function until(holds: (pair: Pair) => boolean): Promise<Pair> {
+async function until(holds: (pair: Pair) => boolean, set = a): Promise<Pair> {
   for (;;) {
-    const { pair } = await a.status();
+    const { pair } = await set.status();
     if (pair && holds(pair)) return pair;
     await nodeClock.sleep(100);
   }
@@ -77,14 +77,14 @@ async function inStep(): Promise<void> {
 test('[R6] cut at random bytes, it goes on from where it was, the first copy too', async () => {
   for (let cuts = 0; cuts < 8; cuts += 1) proxy.cuts.push(random.below(3_000_000));
   proxy.cut();
-  await underLoad(2_000);
+  await underLoad(800);
   await inStep();
   expect(proxy.cuts.length).toBeLessThan(8);
 }, 120_000);
 
 test('delayed and throttled, it lags, and says by how much', async () => {
   proxy.change({ delayMs: 60, bytesPerSecond: 1 * MIB });
-  await underLoad(1_500);
+  await underLoad(600);
   await flush(host);
   const lagging = await until(({ lag }) => (lag?.bytes ?? 0) > 100_000);
   expect(lagging).toMatchObject({ state: 'paired', usable: true, link: 'up' });
@@ -109,9 +109,9 @@ test('[R10] in a black hole the link is soon down, the lag grows, the contact ag
   await flush(host);
   const after = await until(({ lag }) => (lag?.entries ?? 0) > (before.lag?.entries ?? 0));
   expect(after.lastContact).toBe(before.lastContact);
-  const { health, pair } = await c.status();
-  expect(pair?.link).toBe('down');
-  expect(health.healthy).toBe(false);
+  // Its beats may come up to one later than those of A, and on a busy machine more.
+  await until(({ link }) => link === 'down', c);
+  expect((await c.status()).health.healthy).toBe(false);
   await inStep();
   const healed = await until(({ link }) => link === 'up');
   expect(Date.parse(healed.lastContact ?? '')).toBeGreaterThan(heard);

@@ -40,7 +40,7 @@ async function text(set: string, length: number, offset = 0): Promise<string> {
 }
 
 describe('a daemon holds its set', () => {
-  test('commands on its folder ask it, and commands on its address too', async () => {
+  test('commands on its folder ask it, and on its address too, with the same errors', async () => {
     await create('tokyo');
     const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
     const { address } = await daemon.ready;
@@ -50,9 +50,17 @@ describe('a daemon holds its set', () => {
       expect(await text(set, 4)).toBe(`by ${String(set.length)[0]}`);
       const status = await rcopyJson<StatusAnswer>('status', set);
       expect(status.set).toMatchObject({ name: 'tokyo', role: 'primary', path: at('tokyo') });
+      // Errors are those of the set, with their exit codes.
+      const far = await rcopy('write', set, '--offset', '8M', '--data', 'x');
+      expect(far.code).toBe(2);
+      expect(far.stderr).toContain('leave volume db');
+      const none = await rcopy('read', set, '--volume', 'x', '--offset', '0', '--length', '1');
+      expect(none.code).toBe(3);
+      expect((await rcopy('replicate', set)).code).toBe(5);
     }
     expect(await rcopyJson('verify', at('tokyo'))).toMatchObject({ ok: true });
     expect(await daemon.stop()).toBe(0);
+    expect((await rcopy('status', String(address))).code).toBe(7);
     // Nobody holds it now: the same commands open it themselves.
     expect(await text(at('tokyo'), 2)).toBe('by');
     const image = readFileSync(join(at('tokyo'), 'volumes', 'db.img'));
@@ -70,49 +78,17 @@ describe('a daemon holds its set', () => {
     expect(await third.stop()).toBe(0);
   });
 
-  test('a secondary stops in order while its primary is connected to it', async () => {
-    await create('tokyo');
-    await create('kyoto');
-    const [tokyo, kyoto] = [await serve('tokyo'), await serve('kyoto', '--listen', '127.0.0.1:0')];
-    const { address } = await kyoto.ready;
-    await rcopyJson('pair', 'create', at('tokyo'), String(address), '--wait');
-    expect(await kyoto.stop()).toBe(0);
-    expect(await rcopyJson('verify', at('kyoto'))).toMatchObject({ ok: true });
-    expect(await tokyo.stop()).toBe(0);
-  });
-
-  test('with --until-stdin-ends it stops in order when who started it is gone', async () => {
-    await create('tokyo');
-    const daemon = await serve('tokyo', '--until-stdin-ends');
-    daemon.endInput();
-    expect(await daemon.ended).toEqual({ code: 0, signal: null });
-    expect(daemon.log.at(-1)?.msg).toBe('stopped: everything acknowledged is safe');
-  });
-
-  test('errors are those of the set, with their exit codes', async () => {
-    await create('tokyo');
-    const daemon = await serve('tokyo', '--listen', '127.0.0.1:0');
-    const { address } = await daemon.ready;
-    for (const set of [at('tokyo'), String(address)]) {
-      const far = await rcopy('write', set, '--offset', '8M', '--data', 'x');
-      expect(far.code).toBe(2);
-      expect(far.stderr).toContain('leave volume db');
-      const none = await rcopy('read', set, '--volume', 'x', '--offset', '0', '--length', '1');
-      expect(none.code).toBe(3);
-      expect((await rcopy('replicate', set)).code).toBe(5);
-    }
-    await daemon.stop();
-    expect((await rcopy('status', String(address))).code).toBe(7);
-  });
-
-  test('a folder that is too deep for a unix socket is served like any other', async () => {
+  test('with --until-stdin-ends, in a folder too deep for a socket, it is like any', async () => {
     const deep = join('d'.repeat(60), 'e'.repeat(60));
     mkdirSync(at(deep), { recursive: true });
     await create(join(deep, 'tokyo'));
-    const daemon = await serve(join(deep, 'tokyo'));
+    const daemon = await serve(join(deep, 'tokyo'), '--until-stdin-ends');
     await rcopyJson('write', at(join(deep, 'tokyo')), '--offset', '0', '--data', 'deep');
     expect(await text(at(join(deep, 'tokyo')), 4)).toBe('deep');
-    expect(await daemon.stop()).toBe(0);
+    // It stops in order when who started it is gone.
+    daemon.endInput();
+    expect(await daemon.ended).toEqual({ code: 0, signal: null });
+    expect(daemon.log.at(-1)?.msg).toBe('stopped: everything acknowledged is safe');
     expect(existsSync(join(at(deep), 'tokyo', 'control'))).toBe(false);
   });
 
@@ -165,7 +141,7 @@ describe('a pair of daemons', () => {
   test('a target that is overwritten is served on, by its address and by its folder', async () => {
     await create('tokyo');
     await create('kyoto');
-    await serve('tokyo', '--listen', '127.0.0.1:0');
+    const a = await serve('tokyo', '--listen', '127.0.0.1:0');
     const c = await serve('kyoto', '--listen', '127.0.0.1:0');
     const secondary = String((await c.ready).address);
     await rcopyJson('write', secondary, '--offset', '0', '--data', 'old');
@@ -176,7 +152,10 @@ describe('a pair of daemons', () => {
     const after = await rcopyJson<StatusAnswer>('status', at('kyoto'));
     expect(after.set.role).toBe('secondary');
     expect(after.set.id).not.toBe(before.set.id);
+    // A secondary stops in order while its primary is connected to it.
     expect(await c.stop()).toBe(0);
+    expect(await rcopyJson('verify', at('kyoto'))).toMatchObject({ ok: true });
+    expect(await a.stop()).toBe(0);
   });
 
   test('a secondary that nobody serves is opened by the daemon itself', async () => {

@@ -7,7 +7,8 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { rcopyJson } from '../commands/harness.ts';
-import { MountedExport, mountProblem } from '../support/mounted.ts';
+import { mountProblem } from '../support/mount-problem.ts';
+import { MountedExport } from '../support/mounted.ts';
 import { begin, run, succeed, testWhere } from '../support/programs.ts';
 import { ServedPair } from '../support/served-pair.ts';
 

@@ -4,16 +4,18 @@ import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 import { begin, run, succeed, testWith } from '../support/programs.ts';
 import type { Running } from '../support/processes.ts';
-import { DB_BYTES, ServedPair, expectEqual, qemuIo } from '../support/served-pair.ts';
+import { ServedPair, expectEqual, qemuIo } from '../support/served-pair.ts';
 
 const MIB = 1024 * 1024;
+/** More than fio writes to. */
+const DB_BYTES = 20 * MIB;
 const TEST_MS = 60_000;
 const CONNECTIONS_MAX = 104;
 
 let pair: ServedPair;
 
 beforeAll(async () => {
-  pair = await ServedPair.start(`[limits]\nnbd-connections = ${CONNECTIONS_MAX}\n`);
+  pair = await ServedPair.start(`[limits]\nnbd-connections = ${CONNECTIONS_MAX}\n`, DB_BYTES);
 }, TEST_MS);
 
 afterAll(async () => {
@@ -148,13 +150,13 @@ describe('a daemon that is stopped while hosts write', () => {
     ['fio', 'qemu-io', 'qemu-img'],
     '[R2] ends in order: hosts get an error, and the raw image has what was flushed',
     async () => {
-      await qemuIo(pair.uri('tokyo'), 'write -P 77 30M 1M', 'flush');
+      await qemuIo(pair.uri('tokyo'), 'write -P 77 18M 1M', 'flush');
       const host = load('tokyo');
       await untilItWrites('tokyo');
       expect(await pair.daemon('tokyo').stop()).toBe(0);
       const { code, said } = await host.finished;
       expect(code === 0 ? said : 'an error').toBe('an error');
-      const raw = ['-f', 'raw', '-r', '-c', 'read -P 77 30M 1M', pair.image('tokyo')];
+      const raw = ['-f', 'raw', '-r', '-c', 'read -P 77 18M 1M', pair.image('tokyo')];
       expect(await succeed('qemu-io', raw)).not.toMatch(/failed/);
       expect(pair.daemon('tokyo').log.at(-1)?.msg).toBe('stopped: everything acknowledged is safe');
       await pair.serve('tokyo');

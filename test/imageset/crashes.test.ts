@@ -7,7 +7,12 @@ import { describe, expect, test } from '@jest/globals';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
-import { CRASH_SEEDS, sweepCrashes } from '../support/crash-sweep.ts';
+import {
+  CRASH_EVERY,
+  CRASH_SEEDS,
+  STRUCK_OPERATIONS,
+  sweepCrashes,
+} from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
@@ -159,11 +164,12 @@ async function checkWriteAhead(life: Life, disk: SimulatedDisk): Promise<void> {
   expect(strayByte(images, life.model.upTo(durable))).toBeUndefined();
 }
 
-describe('a crash at every operation of a life', () => {
+describe(`a crash at ${STRUCK_OPERATIONS} of a life`, () => {
   test.each(CRASH_SEEDS)('[R1] [R2] [R3] loses no more than it may, seed %i', async (seed) => {
     const points = await sweepCrashes({
       base: await newDisk(),
       seed,
+      every: CRASH_EVERY,
       start: (disk) => new Life(disk),
       check: (life, disk, label) => checkRecovered(life, disk, label.includes('keep')),
       crashed: (life, disk) => checkWriteAhead(life, disk),
@@ -173,6 +179,6 @@ describe('a crash at every operation of a life', () => {
       recoveryCrashes: 2,
     });
     process.stdout.write(`crash points of a primary's life, seed ${seed}: ${points}\n`);
-    expect(points).toBeGreaterThan(300);
+    expect(points).toBeGreaterThan(1000 / CRASH_EVERY);
   });
 });

@@ -169,6 +169,27 @@ describe('a full disk', () => {
   });
 });
 
+test('[R3] the beginning of a request that is not journaled gets into no image', async () => {
+  const world = newWorld();
+  const { disk, clock } = world;
+  const set = await newSet(world, { journal: TINY_JOURNAL });
+  const model = VolumesModel.blank(TWO_VOLUMES, TINY_JOURNAL);
+  const first = write(0, 0, 5000, 1);
+  model.apply(first);
+  await clock.run(whenDone(perform(set, first)));
+  await clock.run(whenDone(flush(set)));
+  // The rest of this request needs another segment, for which there is no room.
+  disk.capacityBytes = disk.bytesAllocated;
+  await clock.run(whenDone(perform(set, write(0, 100, 12 * KIB, 2)).catch(() => 0)));
+  expect(set.failure?.code).toBe('E_NO_SPACE');
+  disk.capacityBytes = GIB;
+  await clock.pass(10_000); // what is applied later on is applied now
+  const again = worldOn(disk.survivors('keep', 1));
+  const recovered = await openSet(again);
+  assertVolumes(await readAll(recovered), model.after(recovered.newest));
+  await recovered.close();
+});
+
 describe('a sync that fails once', () => {
   test('[R2] at each place: the set stops, and nothing promised is lost', async () => {
     const labels = await labelsOf(['sync', 'syncFolder']);
@@ -297,3 +318,11 @@ describe('making a set', () => {
     });
   });
 });
+
+function whenDone(work: Promise<unknown>): () => boolean {
+  let isDone = false;
+  void work.finally(() => {
+    isDone = true;
+  });
+  return () => isDone;
+}

@@ -11,7 +11,13 @@ import { ensureEpoch, seal } from '../../src/imageset/succession.ts';
 import { acceptHandover, finishMaps } from '../../src/imageset/acceptance.ts';
 import type { SimulatedDisk } from '../sim/disk.ts';
 import { assertAtLeast, assertSame, assertVolumes } from '../support/asserts.ts';
-import { CRASH_SEEDS, sweepCrashes, untilCrashed } from '../support/crash-sweep.ts';
+import {
+  CRASH_EVERY,
+  CRASH_SEEDS,
+  STRUCK_OPERATIONS,
+  sweepCrashes,
+  untilCrashed,
+} from '../support/crash-sweep.ts';
 import type { Trial } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
@@ -105,7 +111,7 @@ async function checkSealing(trial: Sealing, disk: SimulatedDisk): Promise<void> 
   await again.close();
 }
 
-describe('A, crashed at every operation', () => {
+describe(`A, crashed at ${STRUCK_OPERATIONS}`, () => {
   test.each(CRASH_SEEDS)(
     '[R4] is sealed for good, or is not and stays writable, seed %i',
     async (seed) => {
@@ -114,13 +120,14 @@ describe('A, crashed at every operation', () => {
       const points = await sweepCrashes({
         base: world.disk,
         seed,
+        every: CRASH_EVERY,
         start: (disk) => new Sealing(disk),
         check: checkSealing,
         recover: async (disk) => (await openSet(worldOn(disk))).close(),
         recoveryCrashes: 2,
       });
       process.stdout.write(`crash points of a seal, seed ${seed}: ${points}\n`);
-      expect(points).toBeGreaterThan(90);
+      expect(points).toBeGreaterThan(90 / CRASH_EVERY);
     },
   );
 });
@@ -314,7 +321,7 @@ function holesThatAreNone(set: ImageSet, expected: readonly Buffer[]): string[] 
   return found;
 }
 
-describe('B, crashed at every operation', () => {
+describe(`B, crashed at ${STRUCK_OPERATIONS}`, () => {
   let disk: SimulatedDisk;
   let migration: MigrationEntry;
 
@@ -341,6 +348,7 @@ describe('B, crashed at every operation', () => {
       const points = await sweepCrashes({
         base: disk,
         seed,
+        every: CRASH_EVERY,
         start: (copy) => new TakingOver(copy, migration),
         check: checkTakingOver,
         recover: async (copy) => {
@@ -351,7 +359,7 @@ describe('B, crashed at every operation', () => {
         recoveryCrashes: 1,
       });
       process.stdout.write(`crash points of a taking over, seed ${seed}: ${points}\n`);
-      expect(points).toBeGreaterThan(250);
+      expect(points).toBeGreaterThan(250 / CRASH_EVERY);
     },
   );
 

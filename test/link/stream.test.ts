@@ -18,6 +18,10 @@ import { difference, pattern, peekAll, write, zeroes } from '../support/image-se
 import { A, B, C, REPLICATE, Sites, performOn } from '../support/sites.ts';
 import type { SitesOptions } from '../support/sites.ts';
 
+/** How many cuts each way, spread over all bytes of a copy, and seeds of a host that writes on. */
+const CUTS = Number(process.env['LINK_CUTS'] ?? 10);
+const SEEDS = Array.from({ length: Number(process.env['LINK_SEEDS'] ?? 2) }, (_, at) => at + 1);
+
 const BIG = [{ name: 'data', sizeBytes: 6 * MIB }];
 
 /** A pair of which nothing was copied yet. */
@@ -63,7 +67,7 @@ class BusyHost {
 }
 
 describe('the first copy', () => {
-  test.each([1, 2, 3])(
+  test.each(SEEDS)(
     '[R1] [R3] under a host that keeps writing; holes stay holes (seed %d)',
     async (seed) => {
       const { sites, a, c } = await unpaired({ seed, volumes: BIG, syncMs: 2 });
@@ -174,14 +178,14 @@ describe('[R6] a link that is cut', () => {
       [1, toC],
       [0, toA],
     ] as const) {
-      for (let at = 0; at < bytes; at += Math.ceil(bytes / 24)) {
+      for (let at = 0; at < bytes; at += Math.ceil(bytes / CUTS)) {
         const copies = await copyWithCut(side, at);
         // Begun again only where the secondary cannot have made the beginning durable.
         expect(copies).toBeLessThanOrEqual(2);
         points += 1;
       }
     }
-    expect(points).toBeGreaterThan(40);
+    expect(points).toBeGreaterThan(16);
   });
 
   test('twice in the same copy: what came before both is not copied again', async () => {

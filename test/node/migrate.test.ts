@@ -341,3 +341,18 @@ function askToSeal(set: StorageNode['set'], call: MigrationCall) {
 function missing(): never {
   throw new Error('something is missing');
 }
+
+test('an image that cannot be read at the source is named to who asked for the move', async () => {
+  const sites = new Sites();
+  await sites.paired();
+  await sites.write(A, write(0, 0, 9000, 1));
+  await sites.close(A); // the images hold it all
+  await sites.open(A);
+  const b = await sites.create(B);
+  sites.machine(A).disk.hook = ({ label }) => (label === 'IMAGE:READ' ? 'fail' : undefined);
+  const refused = await sites.refusal(b.migrate({ ...MIGRATE, copy: 'pre' }));
+  expect(refused.code).toBe('E_IO');
+  expect(refused.message).toContain('/tokyo/volumes/alpha.img');
+  sites.machine(A).disk.hook = undefined;
+  await sites.closeAll();
+});

@@ -6,7 +6,7 @@ import { TINY_JOURNAL, pattern } from '../support/image-sets.ts';
 import { A, C, REPLICATE, Sites } from '../support/sites.ts';
 import { seededRandom } from '../sim/random.ts';
 
-const SEEDS = Array.from({ length: Number(process.env['RESTLESS_SEEDS'] ?? 5) }, (_, n) => n + 1);
+const SEEDS = Array.from({ length: Number(process.env['RESTLESS_SEEDS'] ?? 2) }, (_, n) => n + 1);
 
 /** A host that writes until it is told to stop; what comes back stops it, and says what failed. */
 function startHost(sites: Sites, { set }: StorageNode, seed: number): () => Promise<string[]> {

@@ -285,7 +285,7 @@ function isSplit(node: StorageNode): boolean {
   return node.set.file.pair?.state === 'split';
 }
 
-const SEEDS = Array.from({ length: Number(process.env['WEATHER_SEEDS'] ?? 24) }, (_, at) => at + 1);
+const SEEDS = Array.from({ length: Number(process.env['WEATHER_SEEDS'] ?? 12) }, (_, at) => at + 1);
 
 describe('three sites in bad weather', () => {
   test.each(SEEDS)('[R1] [R2] [R3] [R4] [R6] seed %d', async (seed) => {

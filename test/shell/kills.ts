@@ -16,7 +16,7 @@ import { seededRandom } from '../sim/random.ts';
 import { WAYS } from '../support/sites.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'run.js');
-const VOLUME_BYTES = 48 * MIB;
+const VOLUME_BYTES = 24 * MIB;
 const PIECE_BYTES = 64 * 1024;
 
 export type Way = (typeof WAYS)[number];

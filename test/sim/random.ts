@@ -13,7 +13,11 @@ export function seededRandom(seed: number): Random {
   /** A fraction in [0, 1) with 53 random bits. */
   const fraction = (): number => ((next() >>> 5) * 2 ** 26 + (next() >>> 6)) / 2 ** 53;
   return {
-    bytes: (length) => Uint8Array.from({ length }, () => next() >>> 24),
+    bytes: (length) => {
+      const bytes = new Uint8Array(length);
+      for (let index = 0; index < length; index += 1) bytes[index] = next() >>> 24;
+      return bytes;
+    },
     below: (bound) => floor(fraction() * bound),
   };
 }

@@ -1,6 +1,7 @@
 /**
  * Runs a scenario again and again, each time with the power cut in the midst of another mutating
  * operation, and looks at what is found afterwards, and after crashes of the recovery too.
+ * Long sweeps strike a share of the operations in `npm test`, all of them in `npm run crashes`.
  */
 import type { SimulatedDisk, Survival } from '../sim/disk.ts';
 
@@ -14,6 +15,8 @@ export interface Sweep<T extends Trial> {
   /** The disk before the scenario; each run gets a copy. */
   readonly base: SimulatedDisk;
   readonly seed: number;
+  /** One of so many operations is struck; each one unless told. */
+  readonly every?: number;
   start(disk: SimulatedDisk): T;
   /** Looks at what one crash left behind; `label` names the point. */
   check(trial: T, survivor: SimulatedDisk, label: string): Promise<void>;
@@ -24,6 +27,13 @@ export interface Sweep<T extends Trial> {
   /** How many crashes of the recovery are tried for each crash of the scenario. */
   readonly recoveryCrashes?: number;
 }
+
+/** The share of operations that long sweeps strike: one of so many; CRASH_EVERY=1 for all. */
+export const CRASH_EVERY = Number(process.env['CRASH_EVERY'] ?? 6);
+
+/** Which operations are struck, for the names of tests. */
+export const STRUCK_OPERATIONS =
+  CRASH_EVERY === 1 ? 'every operation' : `one of ${CRASH_EVERY} operations`;
 
 /** One unless CRASH_SEEDS says how many. */
 export const CRASH_SEEDS: readonly number[] = Array.from(
@@ -41,7 +51,8 @@ export async function sweepCrashes<T extends Trial>(sweep: Sweep<T>): Promise<nu
   const wholeTrial = sweep.start(whole);
   await wholeTrial.run();
   let points = 0;
-  for (let index = 0; index < whole.operations; index += 1) {
+  const { every = 1 } = sweep;
+  for (let index = (sweep.seed * 2) % every; index < whole.operations; index += every) {
     const disk = sweep.base.survivors('keep', sweep.seed + index);
     const trial = sweep.start(disk);
     disk.crashAt(index);

@@ -2,32 +2,13 @@
  * A file system on an NBD export, as this machine's kernel has it: ext4 on a loop device on the
  * file that nbdfuse makes of the export. It takes root, and what a container may lack.
  */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { begin, run, succeed } from './programs.ts';
 import type { Running } from './processes.ts';
 
 const STEP_MS = 30_000;
 const LOOK_AGAIN_MS = 50;
-
-/** Bit 21 of a process' capabilities: it may mount. */
-const CAP_SYS_ADMIN = 1n << 21n;
-
-/** Why no file system can be mounted here; undefined when one can. */
-export function mountProblem(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const status = readFileSync('/proc/self/status', 'utf8');
-  const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  if ((capabilities & CAP_SYS_ADMIN) === 0n) return 'needs the right to mount';
-  for (const device of ['/dev/fuse', '/dev/loop-control', '/dev/loop0']) {
-    try {
-      accessSync(device, constants.R_OK | constants.W_OK);
-    } catch {
-      return `needs ${device}`;
-    }
-  }
-  return undefined;
-}
 
 export class MountedExport {
   /** Where the file system is. */

@@ -11,7 +11,7 @@ import { rcopyJson } from '../commands/harness.ts';
 import { DaemonProcess, PathProcess } from './daemons.ts';
 import { succeed } from './programs.ts';
 
-/** The size of the volume `db`. */
+/** The size of the volume `db`, unless a test asks for another. */
 export const DB_BYTES = 32 * 1024 * 1024;
 
 /** Long enough for anything that a test waits for; a wait ends as soon as it can. */
@@ -22,10 +22,15 @@ export class ServedPair {
   readonly scratch = mkdtempSync(join(tmpdir(), 'rcopy-hosts-'));
   private readonly daemons = new Map<string, DaemonProcess | PathProcess>();
   private readonly gates = new Set<string>();
+  private readonly dbBytes: number;
+
+  private constructor(dbBytes: number) {
+    this.dbBytes = dbBytes;
+  }
 
   /** Both serve, and the secondary has everything; `toml` is what tokyo's `rcopy.toml` says. */
-  static async start(toml?: string): Promise<ServedPair> {
-    const pair = new ServedPair();
+  static async start(toml?: string, dbBytes = DB_BYTES): Promise<ServedPair> {
+    const pair = new ServedPair(dbBytes);
     try {
       await pair.make('tokyo', toml);
       await pair.make('kyoto');
@@ -50,7 +55,7 @@ export class ServedPair {
 
   /** A set with the volumes db and log; `toml` is what its `rcopy.toml` says. */
   async make(name: string, toml?: string): Promise<void> {
-    const volumes = ['--volume', `db=${DB_BYTES}`, '--volume', 'log=1M'];
+    const volumes = ['--volume', `db=${this.dbBytes}`, '--volume', 'log=1M'];
     await rcopyJson('create', this.at(name), ...volumes, '--journal-size', '256M');
     if (toml !== undefined) writeFileSync(join(this.at(name), 'rcopy.toml'), toml);
   }

@@ -14,6 +14,7 @@ import { FrameChannel } from '../../src/link/channel.ts';
 import { NbdServer } from '../../src/nbd/server.ts';
 import { StorageNode } from '../../src/node/storage-node.ts';
 import type { NodeOptions } from '../../src/node/storage-node.ts';
+import type { Random } from '../../src/sys/random.ts';
 import { memoryStreamPair } from '../../src/sys/memory-stream.ts';
 import type { ByteStream } from '../../src/sys/stream.ts';
 import { SimulatedClock } from '../sim/clock.ts';
@@ -80,6 +81,8 @@ export class Sites {
   readonly away = new Set<string>();
   private readonly machines = new Map<string, Machine>();
   readonly random;
+  /** Into which pieces the network cuts what goes over it. */
+  chunks: Random;
   private readonly daemons: Partial<NodeOptions> | undefined;
   private readonly seed: number;
   private readonly journal: JournalSizes;
@@ -89,6 +92,7 @@ export class Sites {
     this.daemons = daemons;
     this.seed = seed;
     this.random = seededRandom(seed);
+    this.chunks = this.random;
     this.volumes = volumes ?? TWO_VOLUMES;
     this.journal = journal ?? SMALL_JOURNAL;
     this.syncMs = syncMs;
@@ -334,7 +338,7 @@ export class Sites {
     const node = this.away.has(address) ? undefined : this.machines.get(address)?.node;
     if (!node) throw new RcopyError('E_UNREACHABLE', `nobody answers at ${address}`);
     const names = { names: [from, address] as const, chunkBytesMax: 16 * 1024 };
-    const ends = memoryStreamPair(this.clock, this.random, names);
+    const ends = memoryStreamPair(this.clock, this.chunks, names);
     this.wrap?.(ends, address, from);
     this.machine(from).streams.push(ends[0]);
     this.machine(address).streams.push(ends[1]);

@@ -1,11 +1,14 @@
 /** One set and its daemon, found at the same place after each start. */
 import { RemoteSet } from '../../src/control/remote-set.ts';
 import { parseAddress } from '../../src/control/addresses.ts';
+import { Site } from '../../src/control/site.ts';
+import { JOURNAL_BYTES_MIN } from '../../src/base/limits.ts';
 import { NbdClient } from '../../src/nbd/client.ts';
 import { nodeClock } from '../../src/sys/node-clock.ts';
+import { nodeEnvironment } from '../../src/sys/node-environment.ts';
 import { nodeNetwork } from '../../src/sys/node-network.ts';
 import { parseAddress as parseNetworkAddress } from '../../src/sys/network.ts';
-import { DaemonProcess, rcopyJson } from './daemons.ts';
+import { DaemonProcess } from './daemons.ts';
 
 export class Station {
   readonly folder: string;
@@ -20,10 +23,16 @@ export class Station {
   }
 
   /** Makes the set: one volume, `db`, and the smallest journal. */
-  async create(volumeBytes: number, ...words: readonly string[]): Promise<void> {
-    const volume = `db=${volumeBytes}`;
-    const journal = ['--journal-size', '128M'];
-    await rcopyJson('create', this.folder, '--volume', volume, ...journal, ...words);
+  async create(volumeBytes: number, whenFull?: 'slow' | 'map'): Promise<void> {
+    const site = new Site(nodeEnvironment, { lockWaitMs: 0 });
+    await site.create({
+      folder: this.folder,
+      volumes: [{ name: 'db', sizeBytes: volumeBytes }],
+      journalBytes: JOURNAL_BYTES_MIN,
+      whenFull,
+      ifMissing: false,
+    });
+    await site.close();
   }
 
   get set(): RemoteSet {

@@ -1,22 +1,17 @@
 /**
  * A host that knows what it must find: writes, zeroes and flushes through a device, many at once,
- * never two on one block, and a model of every block that shares no code with rcopy. After a crash
- * each block must hold the last write that was answered, or the one that was under way.
+ * never two on one block. What it may find after a crash is said by a {@link HostHistory}.
  */
 import type { Completion, Device } from '../../src/device/device.ts';
 import { readDevice, submitAndWait } from '../../src/device/device.ts';
 import type { Random } from '../../src/sys/random.ts';
+import { HostHistory } from './host-history.ts';
+import type { Fault } from './host-history.ts';
 
 export const BLOCK_BYTES = 4096;
 const BLOCKS_PER_WRITE_MAX = 16;
 const DEPTH = 16;
 const READ_BYTES = 1024 * 1024;
-
-/** What a block may hold: the version answered last, and one whose answer did not come. */
-interface Block {
-  answered: number;
-  underWay: number | undefined;
-}
 
 export interface LoadCounts {
   answered: number;
@@ -41,7 +36,7 @@ function contentOf(block: number, version: number): Buffer {
 export class VerifiedLoad {
   readonly counts: LoadCounts = { answered: 0, flushes: 0, unanswered: 0 };
   private readonly random: Random;
-  private readonly blocks: Block[];
+  private readonly history: HostHistory;
   private version = 0;
   private inFlight = 0;
   private running = false;
@@ -50,8 +45,7 @@ export class VerifiedLoad {
 
   constructor(random: Random, sizeBytes: number) {
     this.random = random;
-    const count = Math.floor(sizeBytes / BLOCK_BYTES);
-    this.blocks = Array.from({ length: count }, () => ({ answered: 0, underWay: undefined }));
+    this.history = new HostHistory(Math.floor(sizeBytes / BLOCK_BYTES));
   }
 
   /** Keeps requests under way until `stop`, or until one fails. */
@@ -77,34 +71,23 @@ export class VerifiedLoad {
     return this.failure;
   }
 
-  /** Reads everything. Returns what is wrong; what is found counts as answered from now on. */
-  async check(device: Device): Promise<string[]> {
-    const wrong: string[] = [];
-    const perRead = READ_BYTES / BLOCK_BYTES;
-    for (let first = 0; first < this.blocks.length; first += perRead) {
-      const count = Math.min(perRead, this.blocks.length - first);
-      const bytes = await readDevice(device, first * BLOCK_BYTES, count * BLOCK_BYTES);
-      for (let index = 0; index < count; index += 1) {
-        const at = index * BLOCK_BYTES;
-        const problem = this.checkBlock(first + index, bytes.subarray(at, at + BLOCK_BYTES));
-        if (problem) wrong.push(problem);
-      }
+  /**
+   * Reads everything after a fault. Returns what is wrong; what is found must be there from now on.
+   */
+  async check(device: Device, fault: Fault = 'kill'): Promise<string[]> {
+    const { blockCount } = this.history;
+    const bytes = Buffer.alloc(blockCount * BLOCK_BYTES);
+    for (let at = 0; at < bytes.length; at += READ_BYTES) {
+      const length = Math.min(READ_BYTES, bytes.length - at);
+      bytes.set(await readDevice(device, at, length), at);
     }
-    return wrong;
-  }
-
-  private checkBlock(index: number, bytes: Buffer): string | undefined {
-    const block = this.blocks[index];
-    if (!block) return `block ${index} is none`;
-    const { answered, underWay } = block;
-    block.underWay = undefined;
-    if (bytes.equals(contentOf(index, answered))) return undefined;
-    if (underWay !== undefined && bytes.equals(contentOf(index, underWay))) {
-      block.answered = underWay;
-      return undefined;
-    }
-    const found = `${bytes.readUInt32LE(0)}/${bytes.readUInt32LE(4)}`;
-    return `block ${index} holds ${found}, not version ${answered} or ${underWay}`;
+    return this.history.check(fault, (block, version) => {
+      const from = block * BLOCK_BYTES;
+      // Most versions are told apart by their number.
+      if (bytes.readUInt32LE(from + 4) !== Math.max(version, 0)) return false;
+      const content = contentOf(block, version);
+      return content.compare(bytes, from, from + BLOCK_BYTES) === 0;
+    });
   }
 
   private next(device: Device): void {
@@ -114,8 +97,12 @@ export class VerifiedLoad {
     }
     this.inFlight += 1;
     if (this.random.below(20) === 0) {
+      const begunAt = this.history.flushBegins();
       device.submit({ kind: 'flush' }, (completion) => {
-        if (completion.ok) this.counts.flushes += 1;
+        if (completion.ok) {
+          this.counts.flushes += 1;
+          this.history.flushed(begunAt);
+        }
         this.ended(device, completion);
       });
       return;
@@ -125,31 +112,29 @@ export class VerifiedLoad {
 
   /** One write or zeroes, on blocks that nothing else is under way on. */
   private change(device: Device): void {
-    const { random, blocks } = this;
-    let first = random.below(blocks.length);
-    while (blocks[first]?.underWay !== undefined) first = random.below(blocks.length);
-    const most = Math.min(1 + random.below(BLOCKS_PER_WRITE_MAX), blocks.length - first);
+    const { random, history } = this;
+    let first = random.below(history.blockCount);
+    while (history.isBusy(first)) first = random.below(history.blockCount);
+    const most = Math.min(1 + random.below(BLOCKS_PER_WRITE_MAX), history.blockCount - first);
     let count = 1;
-    while (count < most && blocks[first + count]?.underWay === undefined) count += 1;
+    while (count < most && !history.isBusy(first + count)) count += 1;
     this.version += 1;
     const zeroes = random.below(6) === 0;
     const version = zeroes ? -this.version : this.version;
-    const touched = blocks.slice(first, first + count);
-    for (const block of touched) block.underWay = version;
+    const fua = random.below(10) === 0;
+    const change = history.begin(first, count, version, fua);
     const done = (completion: Completion): void => {
       if (completion.ok) {
         this.counts.answered += 1;
-        for (const block of touched)
-          Object.assign(block, { answered: version, underWay: undefined });
+        history.answered(change);
       } else this.counts.unanswered += 1;
       this.ended(device, completion);
     };
     const offset = first * BLOCK_BYTES;
     const length = count * BLOCK_BYTES;
-    const fua = random.below(10) === 0;
     if (zeroes) device.submit({ kind: 'zeroes', offset, length, fua, mayFree: true }, done);
     else {
-      const data = touched.map((_, index) => contentOf(first + index, version));
+      const data = Array.from({ length: count }, (_, index) => contentOf(first + index, version));
       device.submit({ kind: 'write', offset, length, data, fua }, done);
     }
   }

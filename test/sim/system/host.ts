@@ -34,19 +34,20 @@ export interface HostParts {
 /** How long a host waits before it connects again, in milliseconds. */
 const RECONNECT_MS = 150;
 /** How long one of its lanes rests between two requests at most: bursts, and quiet moments. */
-const PAUSES_MS = [2, 2, 10, 100, 1500];
+const PAUSES_MS = [2, 5, 50, 500, 4000];
 /** So many errors one behind the other, and a host without a controller looks for its disk anew. */
 const ERRORS_MAX = 3;
 
 export class Host {
   readonly name: string;
   readonly history: SectorHistory;
+  /** It asks for something, again and again. */
+  isWorking = false;
   /** Requests that were answered, and errors, by their messages. */
   answered = 0;
   readonly errors = new Map<string, number>();
   private readonly parts: HostParts;
   private client: NbdClient | undefined;
-  private working = false;
   private underWay = 0;
   private errorsInTurn = 0;
   /** Counts connections: answers of an earlier one count no more. */
@@ -77,14 +78,6 @@ export class Host {
     return this.client !== undefined;
   }
 
-  work(): void {
-    this.working = true;
-  }
-
-  rest(): void {
-    this.working = false;
-  }
-
   /** Asks for a flush; resolves with whether it was answered. */
   async flush(): Promise<boolean> {
     const start = this.history.now();
@@ -100,7 +93,7 @@ export class Host {
   private async lane(): Promise<void> {
     const { clock, random } = this.parts;
     for (;;) {
-      if (this.working && this.client) await this.one();
+      if (this.isWorking && this.client) await this.one();
       const longest = PAUSES_MS[random.below(PAUSES_MS.length)] ?? 1;
       await clock.sleep(random.below(longest));
     }
@@ -186,10 +179,10 @@ export class Host {
   }
 
   private async connect(): Promise<void> {
-    const { clock, volume, dial } = this.parts;
+    const { clock, volume } = this.parts;
     for (;;) {
       try {
-        const stream = await dial();
+        const stream = await this.parts.dial();
         this.connection += 1;
         this.errorsInTurn = 0;
         this.client = await NbdClient.open(stream, {

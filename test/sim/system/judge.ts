@@ -19,8 +19,8 @@ export interface Running {
 
 export class Judge {
   /** The first thing that was broken; the run ends with it. */
-  broken: unknown;
-  /** A takeover by force has happened: two histories may meet, and are told so. */
+  broken: Error | undefined;
+  /** A takeover by force has happened, or a disk went back: two histories may meet, and say so. */
   forced = false;
   /** Sets of a history that an operator gave up. */
   readonly outlawed = new Set<string>();
@@ -36,7 +36,7 @@ export class Judge {
 
   /** For what is found where nothing may be thrown. */
   tell(error: unknown): void {
-    this.broken ??= error;
+    this.broken ??= error instanceof Error ? error : new Error(String(error));
   }
 
   /** The set that takes hosts' writes now, if one is up. */
@@ -117,7 +117,7 @@ export class Judge {
   /** Everything that can be looked at without touching anything. Throws {@link Broken}. */
   look(): void {
     this.looks += 1;
-    if (this.broken !== undefined) throw this.broken;
+    this.throwBroken();
     const { primary } = this;
     if (primary) this.lookAtPrimary(primary);
     for (const running of this.world.running) {
@@ -125,7 +125,12 @@ export class Judge {
       this.lookAtRuns(running);
       this.lookAtStatus(running);
     }
-    if (this.broken !== undefined) throw this.broken;
+    this.throwBroken();
+  }
+
+  private throwBroken(): void {
+    const { broken } = this;
+    if (broken) throw broken;
   }
 
   /** The same and the contents of every usable secondary. */
@@ -210,7 +215,8 @@ export class Judge {
   private lookAtStatus({ site, node }: Running): void {
     const { pair, health, journal } = node.status();
     const where = site.folder;
-    if (journal.bytes > journal.capacityBytes) {
+    // A start after a crash may write the tail anew, into one segment more.
+    if (journal.bytes > journal.capacityBytes + node.set.journal.sizes.segmentBytes) {
       throw new Broken('R9', `the journal of ${where} has ${journal.bytes} bytes`);
     }
     if (node.set.failure && health.healthy)

@@ -111,7 +111,9 @@ export class Operator {
       case 'verify':
         return this.give('verify', primary, async (node) => {
           const { ok, findings } = await node.verify();
-          if (!ok && !primary.flipped) judge.tell(new Broken('R8', JSON.stringify(findings)));
+          const isSick = findings.some(({ problem }) => problem.includes('failed by the test'));
+          if (!ok && !primary.flipped && !isSick)
+            judge.tell(new Broken('R8', JSON.stringify(findings)));
         });
       case 'compare':
         return this.give('compare', primary, async (node) => {
@@ -148,7 +150,6 @@ export class Operator {
   /** The secondary burns, and an empty machine stands in its place. */
   async burnSecondary(): Promise<void> {
     const { world } = this;
-    if (this.isMoving) return;
     await world.sites.drive(world.replace(this.siteOf('secondary').folder));
   }
 
@@ -169,6 +170,7 @@ export class Operator {
     await world.crash(primary.folder, 'lose');
     await world.sites.drive(world.replace(primary.folder));
     judge.forced = true;
+    secondary.disk.heal(); // whoever has one copy left makes room for it
     try {
       const { sequence } = await world.sites.drive(node.takeOver({ force: true }));
       world.fallBackTo(sequence);
@@ -204,7 +206,7 @@ export class Operator {
         return `${folder} is damaged`;
       }
       const { node } = site.machine;
-      if (isRcopyError(site.refusal, 'E_NOT_FOUND')) {
+      if (isRcopyError(site.refusal, 'E_NOT_FOUND') || isRcopyError(site.refusal, 'E_COPIED')) {
         await world.sites.drive(world.replace(folder)); // it was about to be made
         return `${folder} is made`;
       }
@@ -227,7 +229,9 @@ export class Operator {
     const late = look % 12 === 11;
     const moving = world.running.find(({ node }) => isMoving(node));
     if (moving) {
-      if (late && look > 30) this.give('abort', moving.site, (node) => node.abortMigration());
+      const { pair } = moving.node.set.file;
+      if (pair && late && this.isLost(pair)) await this.pairAgain(moving.site);
+      else if (late && look > 30) this.give('abort', moving.site, (node) => node.abortMigration());
       else if (late) {
         const how = { maxRate: undefined };
         this.give('resume', moving.site, (node) => node.resumeMigration(how));
@@ -236,11 +240,15 @@ export class Operator {
     }
     const { primary } = world.judge;
     if (!primary) {
-      const sealed = world.running.find(({ node }) => node.set.file.seal);
-      const heir = world.machines.find(
-        ({ folder }) => folder === sealed?.node.set.file.seal?.successor.address,
-      );
-      if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));
+      const seals = world.running.flatMap(({ node }) => node.set.file.seal ?? []);
+      const last = seals.toSorted((one, other) => other.epoch - one.epoch)[0];
+      const heir = world.machines.find(({ folder }) => folder === last?.successor.address);
+      const isGone = heir?.machine.node?.set.file.groupId !== world.groupId;
+      const sealed = world.running.find(({ node }) => node.set.file.seal === last);
+      if (late && isGone && sealed) {
+        world.judge.forced = true; // the successor is lost: the set goes on where it sealed
+        this.give('takeover', sealed.site, (node) => node.takeOver({ force: true }));
+      } else if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));
       return 'nobody takes writes';
     }
     const { site, node } = primary;
@@ -250,8 +258,7 @@ export class Operator {
     const { pair } = node.set.file;
     if (!pair || pair.state === 'takeover') return this.pairAnew(site, node);
     const secondary = world.node(pair.peer.address);
-    const isOther = secondary?.set.file.pair?.id !== pair.id;
-    if (isOther || this.stuck > 40) {
+    if (this.isLost(pair) || this.stuck > 40) {
       if (late) await this.pairAgain(site);
       return 'the secondary is another one';
     }
@@ -270,6 +277,19 @@ export class Operator {
     }
     this.stuck += 1;
     return `${site.folder} ${pair.state}, secondary at ${secondary?.set.applied.sequence}`;
+  }
+
+  /** Another set stands where the secondary was, or one from an earlier day. */
+  private isLost({
+    id,
+    peer,
+  }: {
+    readonly id: string;
+    readonly peer: { address: string };
+  }): boolean {
+    const { world } = this;
+    const there = world.node(peer.address)?.set.file.pair?.id;
+    return there !== id || world.judge.rolledBack.has(peer.address);
   }
 
   /** The primary has no pair: an empty set becomes its secondary. */

@@ -93,6 +93,7 @@ export class SectorHistory {
       );
       const base: HostChange = { ...(found ?? BLANK), id, zeroes: id === 0, start: -1, end: -1 };
       const open = this.sectors[sector]?.filter(({ end }) => end === Number.POSITIVE_INFINITY);
+      for (const change of open ?? []) change.seen = Number.POSITIVE_INFINITY;
       this.sectors[sector] = [{ ...base, flushed: true }, ...(open ?? [])];
     }
   }

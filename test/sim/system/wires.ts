@@ -3,6 +3,7 @@
  * stands in each connection.
  */
 import { memoryStreamPair } from '../../../src/sys/memory-stream.ts';
+import type { Random } from '../../../src/sys/random.ts';
 import type { ByteStream } from '../../../src/sys/stream.ts';
 import { FAIR, Middleman } from '../../support/middleman.ts';
 import type { Conditions } from '../../support/middleman.ts';
@@ -15,12 +16,25 @@ interface Wire {
   readonly stuck: (() => void)[];
 }
 
+/** As much as there is at a time. */
+const WHOLE: Random = { below: (bound) => bound - 1, bytes: (length) => new Uint8Array(length) };
+
+/** Bytes arrive mostly as they were sent: cutting all of them would take most of the time. */
+function seldomCut(random: Random): Random {
+  return {
+    below: (bound) => (random.below(CUT_ONE_OF) === 0 ? random.below(bound) : bound - 1),
+    bytes: (length) => random.bytes(length),
+  };
+}
+const CUT_ONE_OF = 6;
+
 export class Wires {
   private readonly sites: Sites;
   private readonly wires = new Map<string, Wire>();
 
   constructor(sites: Sites) {
     this.sites = sites;
+    sites.chunks = seldomCut(sites.random);
     sites.beforeDial = (address, from) => this.passable(from, address);
     sites.wrap = (ends, address, from) => this.wrap(ends, from, address);
   }
@@ -28,9 +42,9 @@ export class Wires {
   /** Two ends of a new connection; rejects never, but may wait for the network. */
   async connect(from: string, to: string): Promise<[dialled: ByteStream, accepted: ByteStream]> {
     await this.passable(from, to);
-    const { clock, random } = this.sites;
-    const names = { names: [from, to] as const, chunkBytesMax: 16 * 1024 };
-    const ends = memoryStreamPair(clock, random, names);
+    const { clock } = this.sites;
+    const names = { names: [from, to] as const };
+    const ends = memoryStreamPair(clock, this.sites.chunks, names);
     this.wrap(ends, from, to);
     return ends;
   }
@@ -64,9 +78,10 @@ export class Wires {
   }
 
   private wrap(ends: [ByteStream, ByteStream], from: string, to: string): void {
-    const { clock, random } = this.sites;
+    const { clock } = this.sites;
     const wire = this.wire(from, to);
-    const [right, accepted] = memoryStreamPair(clock, random, { names: [from, to] });
+    // Bytes were cut and joined on the way to the middleman already.
+    const [right, accepted] = memoryStreamPair(clock, WHOLE, { names: [from, to] });
     const { conditions } = wire;
     wire.middlemen = wire.middlemen.filter(({ isOver }) => !isOver);
     wire.middlemen.push(new Middleman({ clock, left: ends[1], right, conditions }));

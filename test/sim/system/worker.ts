@@ -19,7 +19,8 @@ process.on('message', ({ seed, only }: Task) => void perform(seed, only));
 async function perform(seed: number, only: readonly number[] | undefined): Promise<void> {
   stray = undefined;
   const outcome = await liveThrough(planOf(seed), only);
-  const failure = outcome.failure ?? (stray && `[bug] nobody heard of it: ${stray}`);
+  const unheard = stray as string | undefined;
+  const failure = outcome.failure ?? (unheard && `[bug] nobody heard of it: ${unheard}`);
   const trace = failure === undefined ? [] : outcome.trace;
   process.send?.({ ...outcome, failure, trace } satisfies RunOutcome);
 }

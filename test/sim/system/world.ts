@@ -77,12 +77,7 @@ export class World {
     this.wires = new Wires(this.sites);
     this.log = new GroupLog(TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes));
     this.judge = new Judge(this);
-    this.machines = FOLDERS.map((folder) => {
-      const machine = this.sites.machine(folder);
-      const disk = new BadDisk(machine);
-      const none = { down: true, opening: undefined, closing: false, refusal: undefined };
-      return { folder, machine, disk, flipped: false, ...none };
-    });
+    this.machines = FOLDERS.map((folder) => siteOf(folder, this.sites.machine(folder)));
     this.gates = GATES.slice(0, shape.gates).map((name) => new Gate(this.sites, name));
   }
 
@@ -200,7 +195,10 @@ export class World {
     await this.crash(folder, 'lose');
     const site = this.at(folder);
     site.flipped = false;
-    site.machine.disk.remove(folder, 'TEST:REMOVE');
+    site.disk.heal();
+    const { disk } = site.machine;
+    disk.remove(folder, 'TEST:REMOVE');
+    await disk.syncFolder('/', 'TEST:REMOVE');
     this.log.forget(folder);
     this.judge.replaced(site);
     await this.make(folder);
@@ -274,4 +272,17 @@ export class World {
     server.accept(theirs);
     return mine;
   }
+}
+
+function siteOf(folder: string, machine: Machine): Site {
+  return {
+    folder,
+    machine,
+    disk: new BadDisk(machine),
+    down: true,
+    opening: undefined,
+    closing: false,
+    flipped: false,
+    refusal: undefined,
+  };
 }
