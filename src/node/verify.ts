@@ -29,6 +29,7 @@ export async function verifySet(set: ImageSet): Promise<VerifyAnswer> {
   let comparable = true;
   const seen = set.file.volumes.map(() => new ExtentMap());
   for (const run of set.journal.runs.toReversed()) {
+    if (!run.headDurable) continue; // it is being begun just now
     for (const { records, finding } of segmentsBackwards(run)) {
       recordsChecked += records.length;
       for (const { bytes } of records) bytesChecked += bytes.length;

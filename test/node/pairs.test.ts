@@ -502,3 +502,14 @@ test('a set that has stopped says so to others, and nothing of damage', async ()
   await sites.drive(b.resumeMigration({ maxRate: undefined }));
   await sites.closeAll();
 });
+
+test('[R8] a verify while an epoch is being opened finds nothing', async () => {
+  const sites = new Sites({ syncMs: 20 });
+  const a = await sites.create(A);
+  const marked = a.mark('noon');
+  await sites.clock.run(() => a.set.ownRun() !== undefined);
+  expect(a.set.ownRun()?.headDurable).toBe(false);
+  expect((await sites.drive(a.verify())).findings).toEqual([]);
+  await sites.drive(marked);
+  await sites.closeAll();
+});

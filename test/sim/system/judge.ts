@@ -241,6 +241,7 @@ export class Judge {
     const secondary = this.world.node(pair.peer.address);
     if (!secondary || secondary.set.file.pair?.id !== node.set.file.pair?.id) return;
     const isOld = this.rolledBack.has(pair.peer.address); // and it has not said so yet
+    if (this.world.at(pair.peer.address).flipped) return;
     const isInEpoch = secondary.set.file.epoch === node.set.file.epoch && !node.set.file.seal;
     if (isInEpoch && pair.lag && !isOld) {
       const lacks = node.set.newest - (secondary.set.ownRun()?.durable ?? 0);

@@ -278,12 +278,15 @@ class Run {
     const { world, operator } = this;
     const site = operator.siteOf(role);
     if (!site.machine.node || !operator.isIdle) return;
+    const wasSound = site.machine.disk;
     let closed = false;
     void world.stop(site.folder).finally(() => {
       closed = true;
     });
     await world.sites.clock.run(() => closed, { simulatedMsMax: 200_000 });
     const { disk } = site.machine;
+    // What a crash left may be cut, flipped or not: only what was closed in order has to be seen.
+    if (disk !== wasSound) return world.sites.drive(world.start(site.folder));
     const files = ['set.json', 'cursors', 'journal', 'maps']
       .flatMap((name) => filesIn(disk, `${site.folder}/${name}`))
       .filter((path) => disk.readFile(path).length > 0);
