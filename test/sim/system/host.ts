@@ -106,7 +106,7 @@ export class Host {
     const count = 1 + random.below(random.below(4) === 0 ? most : Math.min(most, 4));
     const choice = random.below(20);
     if (choice < 10) await this.write(first, count, choice === 0);
-    else if (choice < 12) await this.zero(first, count, choice === 10);
+    else if (choice < 12) await this.zero(first, count, random.below(4) === 0);
     else if (choice < 14) await this.flush();
     else await this.read(first, count);
   }
@@ -118,9 +118,10 @@ export class Host {
     await this.submit(request, () => this.history.answered(change));
   }
 
-  private async zero(first: number, count: number, mayFree: boolean): Promise<void> {
+  private async zero(first: number, count: number, fua: boolean): Promise<void> {
     const change = this.history.ask(first, count, true);
-    const request = { kind: 'zeroes', ...this.placeOf(first, count), fua: false, mayFree } as const;
+    const mayFree = this.parts.random.below(2) === 0;
+    const request = { kind: 'zeroes', ...this.placeOf(first, count), fua, mayFree } as const;
     await this.submit(request, () => this.history.answered(change));
   }
 

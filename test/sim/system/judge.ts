@@ -67,7 +67,9 @@ export class Judge {
     if (this.isStrange(site, node)) return;
     const { role, seal, epoch } = set.file;
     if (role === 'primary' && !seal && epoch > 0) {
-      if (set.ownRun()) log.reopened(site.folder, set.newest, epoch);
+      if (!set.ownRun()) return;
+      log.reopened(site.folder, set.newest, epoch);
+      if (set.contents.isComplete) this.compare({ site, node }, set.newest);
     } else log.settle(site.folder, seal ? seal.nextSequence - 1 : 0);
   }
 
@@ -136,17 +138,27 @@ export class Judge {
   /** The same and the contents of every usable secondary. */
   lookDeep(): void {
     this.look();
-    const { log } = this.world;
     for (const { site, node } of this.world.running) {
       const { set } = node;
       if (set.file.role !== 'secondary' || !set.usable || set.failure) continue;
       if (this.isStrange(site, node)) continue;
-      const { sequence } = set.feed.position;
-      site.disk.isWatched = true;
-      const different = difference(peekAll(set), log.at(sequence, site.folder));
-      site.disk.isWatched = false;
-      if (different) throw new Broken('R1', `${site.folder} at ${sequence}: ${different}`);
+      this.compare({ site, node }, set.feed.position.sequence);
     }
+  }
+
+  /** A secondary that calls itself usable from now on. */
+  becameUsable(running: Running): void {
+    if (this.isStrange(running.site, running.node)) return;
+    this.compare(running, running.node.set.feed.position.sequence);
+  }
+
+  /** Image and journal together, as a host would read them, against the log. */
+  private compare({ site, node }: Running, sequence: number): void {
+    site.disk.isWatched = true;
+    const found = peekAll(node.set);
+    site.disk.isWatched = false;
+    const different = difference(found, this.world.log.at(sequence, site.folder));
+    if (different) throw new Broken('R1', `${site.folder} at ${sequence}: ${different}`);
   }
 
   private lookAtPrimary({ site, node }: Running): void {
@@ -207,6 +219,11 @@ export class Judge {
           const what = `${other.site.folder} has number ${theirs.next - 1} of epoch ${run.epoch}`;
           throw new Broken('R3', `${what}, durable at ${site.folder}: ${run.durable}`);
         }
+        const copied = other.node.set.copyReceived?.asOf ?? 0;
+        const isOurs = other.node.set.file.pair?.id === node.set.file.pair?.id;
+        if (run === node.set.ownRun() && isOurs && copied > run.durable) {
+          throw new Broken('R3', `${other.site.folder} has ranges as of ${copied}`);
+        }
       }
     }
   }
@@ -218,6 +235,10 @@ export class Judge {
     // A start after a crash may write the tail anew, into one segment more.
     if (journal.bytes > journal.capacityBytes + node.set.journal.sizes.segmentBytes) {
       throw new Broken('R9', `the journal of ${where} has ${journal.bytes} bytes`);
+    }
+    const durable = node.set.ownRun()?.durable;
+    if (durable !== undefined && journal.durableSequence > durable) {
+      throw new Broken('R10', `${where} shows ${journal.durableSequence} as durable`);
     }
     if (node.set.failure && health.healthy)
       throw new Broken('R10', `${where} is healthy and failed`);

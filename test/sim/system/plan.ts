@@ -38,6 +38,15 @@ export type SimEvent =
       readonly role: Role;
       readonly survival: Survival;
       readonly downMs: number;
+      /** In the midst of so many operations from now on; 0: between two of them. */
+      readonly inside: number;
+    }
+  | {
+      /** A sync fails, or a set has just come back, and then the power goes. */
+      readonly kind: 'crash twice' | 'failed sync and crash';
+      readonly role: Role;
+      readonly survival: Survival;
+      readonly ms: number;
     }
   | { readonly kind: 'stop'; readonly role: Role; readonly downMs: number }
   | { readonly kind: 'kill gate'; readonly gate: number; readonly downMs: number }
@@ -86,6 +95,8 @@ const OPERATIONS = [
   'compare',
   'status',
 ] as const;
+/** Mostly short, so that events meet; now and then long enough for every patience to end. */
+const PAUSES_MS = [8, 40, 40, 250, 250, 2000, 2000, 15_000, 70_000];
 const EVENTS_MIN = 12;
 const EVENTS_MORE = 28;
 
@@ -103,16 +114,12 @@ export function planOf(seed: number): Plan {
   };
   const events: SimEvent[] = [];
   const count = EVENTS_MIN + random.below(EVENTS_MORE);
+  // Every other time everything happens at once.
+  const pauses = seed % 2 === 0 ? [3, 8, 40, 40, 250] : PAUSES_MS;
   while (events.length < count) {
-    events.push({ kind: 'pass', ms: pauseMs(random) }, eventOf(random, pick));
+    events.push({ kind: 'pass', ms: random.below(pick(pauses)) }, eventOf(random, pick));
   }
   return { shape, events };
-}
-
-/** Mostly short, so that events meet; now and then long enough for every patience to end. */
-function pauseMs(random: Random): number {
-  const longest = [8, 40, 40, 250, 250, 2000, 2000, 15_000, 70_000][random.below(9)] ?? 1;
-  return random.below(longest);
 }
 
 function eventOf(random: Random, pick: <T>(items: readonly T[]) => T): SimEvent {
@@ -120,7 +127,14 @@ function eventOf(random: Random, pick: <T>(items: readonly T[]) => T): SimEvent 
   const downMs = random.below(pick([5, 200, 3000, 30_000]));
   const ms = random.below(pick([50, 1000, 12_000, 60_000]));
   const choice = random.below(100);
-  if (choice < 20) return { kind: 'crash', role, survival: pick(SURVIVALS), downMs };
+  if (choice < 16) {
+    const inside = random.below(2) * (1 + random.below(30));
+    return { kind: 'crash', role, survival: pick(SURVIVALS), downMs, inside };
+  }
+  if (choice < 20) {
+    const kind = pick(['crash twice', 'failed sync and crash'] as const);
+    return { kind, role, survival: pick(SURVIVALS), ms: random.below(pick([5, 60, 300])) };
+  }
   if (choice < 25) return { kind: 'stop', role, downMs };
   if (choice < 31) return { kind: 'kill gate', gate: random.below(2), downMs };
   if (choice < 47) {

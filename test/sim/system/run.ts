@@ -31,6 +31,8 @@ const LOOK_MS = 25;
 const LOOKS_OF_A_PAUSE = 40;
 /** How often a host asks at the end: it may have to find its disk, or be told of a loss once. */
 const LAST_TRIES = 8;
+/** How long a crash inside an operation waits for it. */
+const INSIDE_MS = 120;
 const SLOW_BYTES_PER_SECOND = 20_000;
 const LATE_MS = 180;
 
@@ -194,11 +196,11 @@ class Run {
     switch (event.kind) {
       case 'pass':
         return this.pass(event.ms);
-      case 'crash': {
-        const site = operator.siteOf(event.role);
-        await world.crash(site.folder, event.survival);
-        return this.startLater(site, event.downMs);
-      }
+      case 'crash':
+        return this.crash(operator.siteOf(event.role), event);
+      case 'crash twice':
+      case 'failed sync and crash':
+        return this.strikeTwice(operator.siteOf(event.role), event);
       case 'stop': {
         const site = operator.siteOf(event.role);
         void world.stop(site.folder).then(() => this.startLater(site, event.downMs));
@@ -251,6 +253,36 @@ class Run {
       await sites.clock.pass(Math.min(step, left));
       judge.look();
     }
+  }
+
+  /** The power goes between two operations of a disk, or in the midst of one that comes soon. */
+  private async crash(
+    site: Site,
+    { survival, inside, downMs }: Extract<SimEvent, { kind: 'crash' }>,
+  ): Promise<void> {
+    const { world } = this;
+    const { disk } = site.machine;
+    if (inside > 0) {
+      disk.crashAt(disk.operations + inside);
+      for (let ms = 0; ms < INSIDE_MS && !disk.crashed; ms += 1) await world.sites.clock.pass(1);
+    }
+    await world.crash(site.folder, survival);
+    this.startLater(site, downMs);
+  }
+
+  /** What is only durable since a moment, or is not and must not be taken for it, is struck. */
+  private async strikeTwice(
+    site: Site,
+    { kind, survival, ms }: Extract<SimEvent, { kind: 'crash twice' | 'failed sync and crash' }>,
+  ): Promise<void> {
+    const { world } = this;
+    if (kind === 'crash twice') {
+      await world.crash(site.folder, survival);
+      await world.sites.drive(world.start(site.folder));
+    } else site.disk.strike('sync fails');
+    await this.pass(ms);
+    await world.crash(site.folder, 'lose');
+    this.startLater(site, 5);
   }
 
   private startLater(site: Site, downMs: number): void {
@@ -314,7 +346,7 @@ class Run {
     const refused = await sites.drive(openingCopy(this.world, site));
     site.disk.isWatched = false;
     const wasMade = disk.status(`${site.folder}/set.json`, 'TEST:COPY') !== undefined;
-    if (wasMade && refused !== 'E_COPIED')
+    if (wasMade && !site.flipped && refused !== 'E_COPIED')
       throw new Broken('R5', `a copy of ${site.folder} opens: ${refused}`);
   }
 

@@ -2,8 +2,10 @@
  * Listens at the border of an image set: what hosts ask of its volumes, whichever way they came,
  * and what they are answered. Nothing is changed on the way.
  */
+import { isRcopyError } from '../../../src/base/errors.ts';
 import type { Completion, Device, DeviceRequest } from '../../../src/device/device.ts';
 import type { ImageSet } from '../../../src/imageset/image-set.ts';
+import { Broken } from './broken.ts';
 import type { GroupLog } from './group-log.ts';
 
 /** Is told what broke a rule, since whoever answers a host must not be disturbed. */
@@ -40,9 +42,12 @@ function tapped(device: Device, parts: Tapped): Device {
     },
     nextExtent: (offset, end) => device.nextExtent(offset, end),
     submit(request, done) {
+      const { set, site, tell } = parts;
       const seen = watch(request, parts);
+      const isOver = set.file.seal !== null || set.file.role === 'retired';
       device.submit(request, (completion) => {
-        attempt(parts.tell, () => seen(completion));
+        attempt(tell, () => seen(completion));
+        if (isOver && completion.ok) tell(new Broken('R4', `${site} is sealed and answers hosts`));
         done(completion);
       });
     },
@@ -69,8 +74,14 @@ function watch(request: DeviceRequest, parts: Tapped): (completion: Completion) 
       const sequence = completion.sequence ?? 0;
       log.answer(asked, sequence, set.file.epoch);
       if (fua) log.flushed = Math.max(log.flushed, sequence);
-    } else if (!set.failure && !set.isClosed) log.refuse(asked);
+    } else if (isRefusal(completion.error)) log.refuse(asked);
   };
+}
+
+/** What took no number; of what failed in the journal nobody knows before the next opening. */
+function isRefusal(error: Error): boolean {
+  if (!isRcopyError(error)) return false;
+  return !['E_IO', 'E_NO_SPACE', 'E_STOPPED', 'E_DAMAGED'].includes(error.code);
 }
 
 function attempt(tell: Tell, action: () => void): void {

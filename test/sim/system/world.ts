@@ -127,8 +127,14 @@ export class World {
       await first?.(node);
       if (machine.disk !== disk) return; // the power went meanwhile
       site.refusal = undefined;
-      this.judge.opened(site, node);
+      this.attempt(() => this.judge.opened(site, node));
       tap(node.set, folder, this.log, (error) => this.judge.tell(error));
+      let wasUsable = node.set.usable;
+      node.set.onChange(() => {
+        const { usable } = node.set;
+        if (usable && !wasUsable) this.attempt(() => this.judge.becameUsable({ site, node }));
+        wasUsable = usable;
+      });
       machine.node = node;
       const { clock } = this.sites;
       const server = new NbdServer({
@@ -152,6 +158,15 @@ export class World {
       });
     } finally {
       if (site.opening === disk) site.opening = undefined;
+    }
+  }
+
+  /** What the judge finds where nothing may be thrown. */
+  private attempt(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.judge.tell(error);
     }
   }
 
