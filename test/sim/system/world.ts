@@ -124,7 +124,10 @@ export class World {
     site.opening = disk;
     try {
       const node = await this.sites.opening(folder);
-      await first?.(node);
+      await first?.(node).catch((error: unknown) => {
+        node.set.release();
+        throw error;
+      });
       if (machine.disk !== disk) return; // the power went meanwhile
       site.refusal = undefined;
       this.attempt(() => this.judge.opened(site, node));
