@@ -117,9 +117,18 @@ export function planOf(seed: number): Plan {
   // Every other time everything happens at once.
   const pauses = seed % 2 === 0 ? [3, 8, 40, 40, 250] : PAUSES_MS;
   while (events.length < count) {
-    events.push({ kind: 'pass', ms: random.below(pick(pauses)) }, eventOf(random, pick));
+    const event = eventOf(random, pick);
+    events.push({ kind: 'pass', ms: random.below(pick(pauses)) });
+    // Small as the volumes are, copies of them would be over before anything could meet them.
+    if (event.kind === 'migrate' && random.below(2) === 0) events.push(slowCopy(random, pick));
+    events.push(event);
   }
   return { shape, events };
+}
+
+function slowCopy(random: Random, pick: <T>(items: readonly T[]) => T): SimEvent {
+  const one = pick(['spare', 'spare', 'secondary'] as const);
+  return { kind: 'wire', fault: 'slow', one, other: 'primary', ms: random.below(6000) };
 }
 
 function eventOf(random: Random, pick: <T>(items: readonly T[]) => T): SimEvent {
