@@ -154,6 +154,7 @@ export class Judge {
 
   /** Image and journal together, as a host would read them, against the log. */
   private compare({ site, node }: Running, sequence: number): void {
+    if (site.machine.disk.crashed) return; // its power went a moment ago
     site.disk.isWatched = true;
     const found = peekAll(node.set);
     site.disk.isWatched = false;

@@ -63,7 +63,7 @@ export class Wires {
   /** Ends everything that is wrong with it. */
   heal(): void {
     for (const key of this.wires.keys()) {
-      const [one = '', other = ''] = key.split(' ');
+      const [one = '', other = ''] = key.split('|');
       this.change(one, other, FAIR);
     }
   }
@@ -89,7 +89,7 @@ export class Wires {
   }
 
   private wire(one: string, other: string): Wire {
-    const key = [one, other].toSorted().join(' ');
+    const key = [one, other].toSorted().join('|');
     const known = this.wires.get(key);
     if (known) return known;
     const wire = { conditions: { ...FAIR }, middlemen: [], stuck: [] };
