@@ -2,8 +2,9 @@
  * Requests and answers between image sets: the calls that the rooms above register. Ids let many
  * requests be under way at once.
  */
-import { RcopyError } from '../base/errors.ts';
+import { RcopyError, fileError, isRcopyError } from '../base/errors.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
+import { systemCode } from '../sys/system-error.ts';
 import type { CallGate } from './call-gate.ts';
 import type { FrameChannel } from './channel.ts';
 import type { Frame } from './frame.ts';
@@ -44,7 +45,7 @@ export function serveRequests(
       const { value, data } = await handle(name, parameters);
       parts = encodeResponse(id, value, data);
     } catch (error) {
-      parts = encodeFailure(id, error);
+      parts = encodeFailure(id, told(set, error));
     }
     await channel.send('response', parts);
   };
@@ -79,6 +80,13 @@ export function serveRequests(
       ended?.();
     },
   });
+}
+
+/** What the operating system refused is not called a bug of ours to who asked. */
+function told({ folder }: ImageSet, error: unknown): unknown {
+  const code = systemCode(error);
+  const isSystem = code !== undefined && !isRcopyError(error) && !code.startsWith('ERR_');
+  return isSystem ? fileError('working for another set', folder, error) : error;
 }
 
 /** The asking end. */

@@ -353,6 +353,11 @@ test('an image that cannot be read at the source is named to who asked for the m
   const refused = await sites.refusal(b.migrate({ ...MIGRATE, copy: 'pre' }));
   expect(refused.code).toBe('E_IO');
   expect(refused.message).toContain('/tokyo/volumes/alpha.img');
+  // Whatever file it is: it is no bug of ours.
+  await sites.drive(b.abortMigration());
+  sites.machine(A).disk.hook = ({ label }) => (label === 'MAP:SYNC-FOLDER' ? 'fail' : undefined);
+  const other = await sites.refusal(b.migrate({ ...MIGRATE, copy: 'pre' }));
+  expect([other.code, other.message]).toEqual(['E_IO', expect.stringContaining('/tokyo')]);
   sites.machine(A).disk.hook = undefined;
   await sites.closeAll();
 });

@@ -150,7 +150,9 @@ export class Operator {
   /** The secondary burns, and an empty machine stands in its place. */
   async burnSecondary(): Promise<void> {
     const { world } = this;
-    await world.sites.drive(world.replace(this.siteOf('secondary').folder));
+    const site = this.siteOf('secondary');
+    if (site.machine.node?.set.file.role !== 'secondary') return; // it may just have taken over
+    await world.sites.drive(world.replace(site.folder));
   }
 
   private get isMoving(): boolean {

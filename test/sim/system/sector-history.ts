@@ -1,7 +1,8 @@
 /**
  * What a host may read, sector by sector: each sector that a host writes says which of its requests
  * wrote it, so that every read can be held against the times at which requests were asked for and
- * answered. A disk is a register a sector: linearizable, whatever else happens below.
+ * answered. Until it is answered a request may take its place at any time, and more than once: a
+ * controller sends it again when the set that had it is gone, also behind newer ones.
  */
 import { Broken } from './broken.ts';
 
@@ -16,13 +17,11 @@ export interface HostChange {
   readonly start: number;
   /** When it was answered; infinite while it is not, or when it may still be lost. */
   end: number;
-  /** When somebody had read it at the latest: from then on it has happened. */
-  seen: number;
   flushed: boolean;
 }
 
 /** Before the first request. */
-const BLANK: HostChange = { id: 0, zeroes: true, start: -1, end: -1, seen: -1, flushed: true };
+const BLANK: HostChange = { id: 0, zeroes: true, start: -1, end: -1, flushed: true };
 
 export class SectorHistory {
   private readonly host: number;
@@ -47,7 +46,7 @@ export class SectorHistory {
   ask(first: number, count: number, zeroes: boolean): HostChange {
     const never = Number.POSITIVE_INFINITY;
     const start = this.now();
-    const change = { id: this.nextId, zeroes, start, end: never, seen: never, flushed: false };
+    const change = { id: this.nextId, zeroes, start, end: never, flushed: false };
     this.nextId += 1;
     for (let sector = first; sector < first + count; sector += 1) {
       this.sectors[sector]?.push(change);
@@ -80,7 +79,6 @@ export class SectorHistory {
     for (const change of this.changes) {
       if (change.flushed) continue;
       change.end = Number.POSITIVE_INFINITY;
-      change.seen = Number.POSITIVE_INFINITY;
     }
   }
 
@@ -93,22 +91,20 @@ export class SectorHistory {
       );
       const base: HostChange = { ...(found ?? BLANK), id, zeroes: id === 0, start: -1, end: -1 };
       const open = this.sectors[sector]?.filter(({ end }) => end === Number.POSITIVE_INFINITY);
-      for (const change of open ?? []) change.seen = Number.POSITIVE_INFINITY;
       this.sectors[sector] = [{ ...base, flushed: true }, ...(open ?? [])];
     }
   }
 
   /** A read that was asked for at `start` was answered with these bytes. Throws {@link Broken}. */
   check(first: number, bytes: Buffer, start: number): void {
-    const end = this.now();
     for (let at = 0; at * SECTOR_BYTES < bytes.length; at += 1) {
       const sector = first + at;
       const id = this.read(bytes.subarray(at * SECTOR_BYTES, (at + 1) * SECTOR_BYTES), sector);
-      this.checkSector(sector, id, start, end);
+      this.checkSector(sector, id, start);
     }
   }
 
-  private checkSector(sector: number, id: number, start: number, end: number): void {
+  private checkSector(sector: number, id: number, start: number): void {
     const changes = this.sectors[sector] ?? [];
     const matching = changes.filter((each) => (each.zeroes ? id === 0 : each.id === id));
     const possible = matching.filter((change) => !this.isOver(change, changes, start));
@@ -117,14 +113,11 @@ export class SectorHistory {
       const what = id === 0 ? 'zeroes' : `request ${id}`;
       throw new Broken('R1', `host ${this.host}: sector ${sector} reads ${what} of [${known}]`);
     }
-    const [only] = possible;
-    if (only && possible.length === 1) only.seen = Math.min(only.seen, end);
   }
 
   /** Whether another change has certainly come between this one and a read from `start` on. */
   private isOver(change: HostChange, all: readonly HostChange[], start: number): boolean {
-    const happened = Math.min(change.end, change.seen);
-    return all.some((other) => other.start > happened && Math.min(other.end, other.seen) < start);
+    return all.some((other) => other.start > change.end && other.end < start);
   }
 
   /** Forgets what no read can find any more. */
