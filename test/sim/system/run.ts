@@ -1,13 +1,11 @@
 /** One run: a plan lived through, and what came of it. */
 import { createHash } from 'node:crypto';
 import { messageOf } from '../../../src/base/errors.ts';
-import { StorageNode } from '../../../src/node/storage-node.ts';
 import { Broken } from './broken.ts';
+import { Mishaps } from './mishaps.ts';
 import { Lost, Operator } from './operator.ts';
-import type { Plan, SimEvent, WireFault } from './plan.ts';
-import type { Conditions } from '../../support/middleman.ts';
+import type { Plan, SimEvent } from './plan.ts';
 import { GATES, World } from './world.ts';
-import type { Site } from './world.ts';
 
 export interface RunOutcome {
   readonly seed: number;
@@ -31,10 +29,6 @@ const LOOK_MS = 25;
 const LOOKS_OF_A_PAUSE = 40;
 /** How often a host asks at the end: it may have to find its disk, or be told of a loss once. */
 const LAST_TRIES = 8;
-/** How long a crash inside an operation waits for it. */
-const INSIDE_MS = 120;
-const SLOW_BYTES_PER_SECOND = 20_000;
-const LATE_MS = 180;
 
 /** Lives through these events of a plan, all of them unless told, by their places in the list. */
 export async function liveThrough(plan: Plan, only?: readonly number[]): Promise<RunOutcome> {
@@ -56,12 +50,14 @@ class Run {
   private readonly plan: Plan;
   private readonly world: World;
   private readonly operator: Operator;
+  private readonly mishaps: Mishaps;
   private readonly counts = new Map<string, number>();
 
   constructor(plan: Plan) {
     this.plan = plan;
     this.world = new World(plan.shape.seed, plan.shape);
     this.operator = new Operator(this.world);
+    this.mishaps = new Mishaps(this.world, this.operator, (ms) => this.pass(ms));
   }
 
   async live(events: readonly SimEvent[]): Promise<void> {
@@ -198,13 +194,13 @@ class Run {
       case 'pass':
         return this.pass(event.ms);
       case 'crash':
-        return this.crash(operator.siteOf(event.role), event);
+        return this.mishaps.crash(operator.siteOf(event.role), event);
       case 'crash twice':
       case 'failed sync and crash':
-        return this.strikeTwice(operator.siteOf(event.role), event);
+        return this.mishaps.strikeTwice(operator.siteOf(event.role), event);
       case 'stop': {
         const site = operator.siteOf(event.role);
-        void world.stop(site.folder).then(() => this.startLater(site, event.downMs));
+        void world.stop(site.folder).then(() => this.mishaps.startLater(site, event.downMs));
         return;
       }
       case 'kill gate': {
@@ -214,7 +210,7 @@ class Run {
         return;
       }
       case 'wire':
-        return this.wire(event);
+        return this.mishaps.wire(event);
       case 'disk': {
         const { disk } = operator.siteOf(event.role);
         disk.strike(event.fault);
@@ -222,7 +218,7 @@ class Run {
         return;
       }
       case 'flip':
-        return this.flip(event);
+        return this.mishaps.flip(event);
       case 'migrate':
         return operator.migrate(event.mode, event.copy, event.detach);
       case 'abort':
@@ -235,9 +231,9 @@ class Run {
         if (event.role === 'primary') return operator.takeOverFromAshes();
         return operator.burnSecondary();
       case 'copied':
-        return this.copied(operator.siteOf(event.role));
+        return this.mishaps.copied(operator.siteOf(event.role));
       case 'rolled back':
-        return this.rollBack(operator.siteOf('secondary'));
+        return this.mishaps.rollBack(operator.siteOf('secondary'));
       case 'clock':
         world.clockJumped = true;
         return world.sites.clock.jump(event.ms);
@@ -256,162 +252,12 @@ class Run {
     }
   }
 
-  /** The power goes between two operations of a disk, or in the midst of one that comes soon. */
-  private async crash(
-    site: Site,
-    { survival, inside, downMs }: Extract<SimEvent, { kind: 'crash' }>,
-  ): Promise<void> {
-    const { world } = this;
-    const { disk } = site.machine;
-    if (inside > 0) {
-      disk.crashAt(disk.operations + inside);
-      for (let ms = 0; ms < INSIDE_MS && !disk.crashed; ms += 1) await world.sites.clock.pass(1);
-    }
-    await world.crash(site.folder, survival);
-    this.startLater(site, downMs);
-  }
-
-  /** What is only durable since a moment, or is not and must not be taken for it, is struck. */
-  private async strikeTwice(
-    site: Site,
-    { kind, survival, ms }: Extract<SimEvent, { kind: 'crash twice' | 'failed sync and crash' }>,
-  ): Promise<void> {
-    const { world } = this;
-    if (kind === 'crash twice') {
-      await world.crash(site.folder, survival);
-      await world.sites.drive(world.start(site.folder));
-    } else site.disk.strike('sync fails');
-    await this.pass(ms);
-    await world.crash(site.folder, 'lose');
-    this.startLater(site, 5);
-  }
-
-  private startLater(site: Site, downMs: number): void {
-    const { disk } = site.machine;
-    const { world } = this;
-    world.sites.clock.after(downMs, () => {
-      if (site.machine.disk === disk && site.down) void world.start(site.folder);
-    });
-  }
-
-  private wire({ fault, one, other, ms }: Extract<SimEvent, { kind: 'wire' }>): void {
-    const { world, operator } = this;
-    const gate = world.gates[ms % Math.max(1, world.gates.length)]?.name ?? 'host 1';
-    const left = one === 'gate' ? gate : operator.siteOf(one).folder;
-    const right = operator.siteOf(other).folder;
-    if (left === right) return;
-    if (fault === 'cut') return world.wires.cut(left, right);
-    world.wires.change(left, right, conditionsOf(fault));
-    const fair = { delayMs: 0, bytesPerSecond: undefined, blackHole: false } as const;
-    world.sites.clock.after(ms, () => world.wires.change(left, right, fair));
-  }
-
-  /** A set is closed in order, and one bit of a checksummed file turns over while it is. */
-  private async flip({ role, at, bit }: Extract<SimEvent, { kind: 'flip' }>): Promise<void> {
-    const { world, operator } = this;
-    const site = operator.siteOf(role);
-    if (!site.machine.node || !operator.isIdle) return;
-    const wasSound = site.machine.disk;
-    let closed = false;
-    void world.stop(site.folder).finally(() => {
-      closed = true;
-    });
-    await world.sites.clock.run(() => closed, { simulatedMsMax: 200_000 });
-    const { disk } = site.machine;
-    // What a crash left may be cut, flipped or not: only what was closed in order has to be seen.
-    if (disk !== wasSound) return world.sites.drive(world.start(site.folder));
-    const files = ['set.json', 'cursors', 'journal', 'maps']
-      .flatMap((name) => filesIn(disk, `${site.folder}/${name}`))
-      .filter((path) => disk.readFile(path).length > 0);
-    const path = files[at % files.length];
-    if (path !== undefined) {
-      site.flipped = true;
-      const offset = at % disk.readFile(path).length;
-      world.note(`bit ${bit} of ${path} turns over at ${offset}`);
-      disk.flipBit(path, offset, bit);
-    }
-    await world.sites.drive(world.start(site.folder));
-  }
-
-  /** R5: a copied folder is not the set that it was copied from. */
-  private async copied(site: Site): Promise<void> {
-    const { disk } = site.machine;
-    const { sites } = this.world;
-    if (!disk.status(site.folder, 'TEST:COPY')) return;
-    const { capacityBytes } = disk;
-    site.disk.isWatched = true;
-    disk.capacityBytes = Number.POSITIVE_INFINITY;
-    disk.remove('/copy', 'TEST:REMOVE');
-    disk.copyFolder(site.folder, '/copy');
-    disk.capacityBytes = capacityBytes;
-    const refused = await sites.drive(openingCopy(this.world, site));
-    site.disk.isWatched = false;
-    const wasMade = disk.status(`${site.folder}/set.json`, 'TEST:COPY') !== undefined;
-    if (wasMade && !site.flipped && refused !== 'E_COPIED')
-      throw new Broken('R5', `a copy of ${site.folder} opens: ${refused}`);
-  }
-
-  /** R5: a disk that went back in time. Nobody may take it for what it was. */
-  private async rollBack(site: Site): Promise<void> {
-    const { world } = this;
-    if (site.machine.node?.set.file.role !== 'secondary') return;
-    const old = site.machine.disk.survivors('keep', 1);
-    await this.pass(3000);
-    // A primary that goes back has lost what was flushed: no rule can hold then.
-    if (site.machine.node?.set.file.role !== 'secondary') return;
-    await world.crash(site.folder, 'keep');
-    site.machine.disk = old;
-    site.disk.attach();
-    world.judge.rolledBack.add(site.folder);
-    world.judge.forced = true;
-    this.startLater(site, 50);
-  }
-
   private count(what: string, times = 1): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + times);
   }
 }
 
 async function nothing(): Promise<void> {}
-
-async function openingCopy(world: World, site: Site): Promise<string> {
-  try {
-    const node = await StorageNode.open(world.sites.environment(site.folder), '/copy', {
-      lockWaitMs: 0,
-      pid: 1,
-      roomWaitMs: 0,
-      connector: { dial: (address) => world.sites.dial(site.folder, address) },
-      address: '/copy',
-      eager: true,
-    });
-    await node.close();
-    return 'no refusal';
-  } catch (error) {
-    return String((error as { code?: string }).code);
-  }
-}
-
-function filesIn(disk: Site['machine']['disk'], path: string): string[] {
-  const status = disk.status(path, 'TEST:LOOK');
-  if (!status) return [];
-  if (status.kind === 'file') return [path];
-  return disk.list(path, 'TEST:LOOK').flatMap((name) => filesIn(disk, `${path}/${name}`));
-}
-
-function conditionsOf(fault: Exclude<WireFault, 'cut'>): Partial<Conditions> {
-  switch (fault) {
-    case 'slow':
-      return { bytesPerSecond: SLOW_BYTES_PER_SECOND };
-    case 'late':
-      return { delayMs: LATE_MS };
-    case 'hole':
-      return { blackHole: true };
-    case 'half':
-      return { blackHole: 'from dialler' };
-    case 'other half':
-      return { blackHole: 'from acceptor' };
-  }
-}
 
 function nameOf(event: SimEvent): string {
   switch (event.kind) {
