@@ -10,8 +10,8 @@ export default class PairDelete extends SetCommand {
   static override description =
     'Both keep their contents. A secondary that was usable becomes a group of its own, which ' +
     'hosts can write. Pairing the two again begins with a full copy. With --local only SET, ' +
-    'either end, leaves the pair: for when the other end is gone for good, or was taken over from. ' +
-    'The target of a migration that serves hosts already goes on without the secondary then.';
+    'either end, leaves the pair: for when the other end is gone for good, or was taken over ' +
+    'from. A migration whose target serves hosts already goes on without its secondary then.';
 
   static override examples = [
     '<%= config.bin %> pair delete ./tokyo',
