@@ -6,7 +6,7 @@ import { RcopyError, isRcopyError } from '../base/errors.ts';
 import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
 import type { FrameChannel } from '../link/channel.ts';
-import type { PairEntry } from '../format/set-file.ts';
+import type { PairEntry, SetFile } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { goOn } from '../imageset/lacking.ts';
 import { isWithoutJournal } from '../imageset/pair-states.ts';
@@ -381,15 +381,21 @@ export function sendingPurpose({ file, failure, isClosed }: ImageSet): string | 
   const { pair, role, seal, epoch, migration } = file;
   if (failure || isClosed || role !== 'primary' || !pair || epoch === 0) return undefined;
   if (pair.state === 'split' || pair.state === 'takeover') return undefined;
-  if (seal && migration && migration.mode !== 'drain') return undefined;
+  const { mode } = sealedFor({ seal, migration }) ?? {};
+  if (mode && mode !== 'drain') return undefined;
   return [pair.id, pair.peer.address, epoch, seal ? 'sealed' : 'open'].join(' ');
+}
+
+/** The migration for which a set is sealed; one that it had its part in before says nothing. */
+function sealedFor({ seal, migration }: Pick<SetFile, 'seal' | 'migration'>) {
+  return seal !== null && migration?.id === seal.migrationId ? migration : undefined;
 }
 
 /** The pair, unless nothing is sent to its secondary until an operator changes that. */
 export function sendingPair(set: ImageSet): PairEntry {
-  const { pair, seal, migration } = set.file;
+  const { pair, seal } = set.file;
   if (!pair) throw notPaired(set);
-  if (seal && migration?.mode === 'bitmap') {
+  if (seal && sealedFor(set.file)?.mode === 'bitmap') {
     throw new RcopyError(
       'E_STATE',
       `${set.file.name} sends nothing: ${seal.successor.name} has what it owed, as a map`,

@@ -51,6 +51,25 @@ describe('a planned takeover', () => {
     expect(opened.set.newest).toBeGreaterThanOrEqual(newest);
   });
 
+  test.each(['bitmap', 'handoff'] as const)(
+    '[R6] goes on where it was cut, after an earlier move by %s',
+    async (mode) => {
+      const { sites } = await paired({ daemons: {}, syncMs: 1 });
+      const b = await sites.create(B);
+      await sites.drive(b.migrate({ ...MIGRATE, mode }));
+      await sites.write(B, write(1, 500, 9000, 2));
+      const c = await sites.open(C);
+      const cut = c.takeOver({ force: false }).catch(() => undefined);
+      await sites.clock.run(() => b.set.file.seal !== null);
+      await sites.crash(C, 'lose'); // before it has the seal
+      await cut;
+      const again = await sites.open(C);
+      await sites.drive(again.takeOver({ force: false }));
+      expect(await sites.differs(C)).toBeUndefined();
+      await sites.closeAll();
+    },
+  );
+
   test('[R4] under hosts that never stop: all at A, then all at C, none lost', async () => {
     const { sites, a, c } = await paired({ syncMs: 2 });
     const host = new MovingHost(sites, a, c);
