@@ -245,7 +245,8 @@ export class Operator {
       const seals = world.running.flatMap(({ node }) => node.set.file.seal ?? []);
       const last = seals.toSorted((one, other) => other.epoch - one.epoch)[0];
       const heir = world.machines.find(({ folder }) => folder === last?.successor.address);
-      const isGone = heir?.machine.node?.set.file.groupId !== world.groupId;
+      const isOld = heir && world.judge.rolledBack.has(heir.folder);
+      const isGone = isOld || heir?.machine.node?.set.file.groupId !== world.groupId;
       const sealed = world.running.find(({ node }) => node.set.file.seal === last);
       if (late && isGone && sealed) {
         world.judge.forced = true; // the successor is lost: the set goes on where it sealed
@@ -275,6 +276,9 @@ export class Operator {
       const status = [node.status(), secondary.status()];
       const sick = status.find(({ health }) => !health.healthy);
       this.stuck = 0;
+      // Its target is gone, and with it whoever would have driven the migration.
+      const isLeft = set.file.migration?.side === 'source' && sick !== undefined;
+      if (isLeft && late) this.give('abort', site, (each) => each.abortMigration());
       return sick && `${sick.set.name}: ${sick.health.word} ${sick.health.reason}`;
     }
     this.stuck += 1;
