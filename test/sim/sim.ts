@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../../src/base/durations.ts';
+import { RcopyError } from '../../src/base/errors.ts';
 import { Crew } from './system/crew.ts';
 import { planOf } from './system/plan.ts';
 import { Tally, textOf } from './system/report.ts';
@@ -32,11 +33,11 @@ const { values } = parseArgs({
   },
 });
 
-const from = Number(values.from);
+const from = wholeNumber('--from', values.from);
 const only = values.events === undefined ? undefined : numbersIn(values.events);
-const end = from + (only ? 1 : Number(values.seeds));
+const end = from + (only ? 1 : wholeNumber('--seeds', values.seeds));
 const timeMs = values.time === undefined ? Number.POSITIVE_INFINITY : parseDuration(values.time);
-const jobs = Math.min(Number(values.jobs), end - from);
+const jobs = Math.min(wholeNumber('--jobs', values.jobs), end - from);
 const crew = new Crew(jobs);
 const tally = new Tally();
 const startMs = performance.now();
@@ -93,7 +94,14 @@ function ruleOf(message: string | undefined): string | undefined {
 }
 
 function numbersIn(text: string): number[] {
-  return text.split(',').map(Number);
+  return text.split(',').map((each) => wholeNumber('--events', each, 0));
+}
+
+/** A campaign that plays nothing must not look like one that passed. */
+function wholeNumber(flag: string, text: string, least = 1): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number >= least) return number;
+  throw new RcopyError('E_USAGE', `${flag} ${text}: a whole number from ${least} on is needed`);
 }
 
 function print(text: string): void {
