@@ -82,11 +82,33 @@ export const COPY_RANGE_BYTES = 1 * MIB;
 /** What a sender may have on its way, unacknowledged, before it waits (credits). */
 export const LINK_CREDIT_BYTES = 16 * MIB;
 
+/** How much of a copy may come before its progress is made durable, while more comes. */
+export const COPY_PROGRESS_BYTES = 8 * MIB;
+
 /** One frame of the link: its largest body, records and ranges included. */
 export const FRAME_BODY_BYTES_MAX = 4 * MIB;
 
 /** The size of one group of records that the sender takes from the journal at once. */
 export const SEND_BATCH_BYTES = 256 * KIB;
+
+/** How much a set moves at a time over its links. Simulations make all of it smaller. */
+export interface TransferSizes {
+  /** {@link COPY_RANGE_BYTES} */
+  readonly rangeBytes: number;
+  /** {@link SEND_BATCH_BYTES} */
+  readonly batchBytes: number;
+  /** {@link LINK_CREDIT_BYTES} */
+  readonly creditBytes: number;
+  /** {@link COPY_PROGRESS_BYTES} */
+  readonly progressBytes: number;
+}
+
+export const TRANSFER_SIZES: TransferSizes = {
+  rangeBytes: COPY_RANGE_BYTES,
+  batchBytes: SEND_BATCH_BYTES,
+  creditBytes: LINK_CREDIT_BYTES,
+  progressBytes: COPY_PROGRESS_BYTES,
+};
 
 /**
  * What an NBD server may hold for all its clients together: payloads on their way in, replies that

@@ -6,7 +6,7 @@ import type { StorageNode } from '../node/storage-node.ts';
 
 export function limitsOf(node: StorageNode, nbd: NbdServer): LimitStatus[] {
   const { contents, journal } = node.set;
-  const { waiting, asking, calls } = node.linkUsage();
+  const { waiting, asking, calls, unacknowledged } = node.linkUsage();
   return [
     { name: 'journalBytes', used: journal.bytes, limit: journal.capacityBytes },
     { name: 'overlayBytes', used: contents.overlay.heldBytes, limit: OVERLAY_BYTES },
@@ -14,6 +14,7 @@ export function limitsOf(node: StorageNode, nbd: NbdServer): LimitStatus[] {
     { name: 'linkHandshakes', used: waiting.count, limit: waiting.max },
     { name: 'linksAsking', used: asking.count, limit: asking.max },
     { name: 'linkCalls', used: calls.count, limit: calls.max },
+    { name: 'linkBytesUnderWay', used: unacknowledged.count, limit: unacknowledged.max },
   ];
 }
 

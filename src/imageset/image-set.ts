@@ -8,6 +8,7 @@ import { isZero } from '../base/bytes.ts';
 import { findingText } from '../base/finding.ts';
 import type { Finding } from '../base/finding.ts';
 import { MARKS_REMEMBERED, OVERLAY_BYTES, checkpointBytesFor } from '../base/limits.ts';
+import type { TransferSizes } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import type { Device } from '../device/device.ts';
@@ -50,6 +51,8 @@ export interface ImageSetParts {
   readonly roomWaitMs: number;
   /** How long FLUSH and FUA wait for a silent secondary, where they do. */
   readonly ackTimeoutMs: number;
+  /** How much goes over its links at a time. */
+  readonly transfers: TransferSizes;
   /** Opens the epoch that set.json names, when there is a host who wants to write. */
   readonly openEpoch: (set: ImageSet) => Promise<void>;
   /** Lets dirty maps keep what a full journal cannot, where the set's policy is that. */
@@ -62,6 +65,7 @@ export class ImageSet {
   readonly identity: Identity;
   readonly journal: Journal;
   readonly contents: Contents;
+  readonly transfers: TransferSizes;
   readonly applier: Applier;
   readonly hosts: HostPort;
   readonly volumes: readonly Device[];
@@ -111,6 +115,7 @@ export class ImageSet {
     this.identity = parts.identity;
     this.journal = parts.journal;
     this.contents = parts.contents;
+    this.transfers = parts.transfers;
     this.lock = parts.lock;
     this.cursorsStore = parts.cursorsStore;
     this.notices = parts.flaws.map((flaw) => findingText(flaw));
@@ -239,7 +244,7 @@ export class ImageSet {
     volume: number,
     offset: number,
     end: number,
-    dataBytesMax: number,
+    dataBytesMax = this.transfers.rangeBytes,
   ): Promise<{ asOf: number; length: number; data: Buffer | undefined }> {
     await this.contents.makePresent(volume, offset, Math.min(end, offset + dataBytesMax));
     this.hosts.writeBatch();

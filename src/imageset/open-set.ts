@@ -4,7 +4,8 @@
  * then the cursors, then set.json.
  */
 import { RcopyError, fileError } from '../base/errors.ts';
-import { ACK_TIMEOUT_MS_DEFAULT } from '../base/limits.ts';
+import { ACK_TIMEOUT_MS_DEFAULT, TRANSFER_SIZES } from '../base/limits.ts';
+import type { TransferSizes } from '../base/limits.ts';
 import type { SetFile } from '../format/set-file.ts';
 import { Journal } from '../journal/journal.ts';
 import type { Environment } from '../sys/environment.ts';
@@ -28,6 +29,8 @@ export interface OpenOptions extends LockWait {
   readonly roomWaitMs: number;
   /** How long FLUSH and FUA wait for a silent secondary (`--ack remote`); a default unless told. */
   readonly ackTimeoutMs?: number | undefined;
+  /** How much goes over its links at a time; {@link TRANSFER_SIZES} unless told. */
+  readonly transfers?: TransferSizes | undefined;
   /** Written into the lock file for people, and for who looks for the daemon. */
   readonly pid: number;
   readonly control?: string | undefined;
@@ -127,6 +130,7 @@ async function assemble(
     ],
     roomWaitMs: options.roomWaitMs,
     ackTimeoutMs: options.ackTimeoutMs ?? ACK_TIMEOUT_MS_DEFAULT,
+    transfers: options.transfers ?? TRANSFER_SIZES,
     openEpoch: ensureEpoch,
     fallBack: (full) => fallBackToMap(full, { state: 'suspended', reason: 'the journal was full' }),
   });

@@ -3,7 +3,7 @@
  * lacks, only their blocks. Each is read as of the newest number, and goes out before any record
  * behind that number: so the secondary never puts a range over something newer.
  */
-import { COPY_RANGE_BYTES, MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import { encodeRangeHead } from './messages.ts';
 
@@ -71,7 +71,7 @@ export class CopyRanges {
 
   private async read(start: number, end: number): Promise<CopyRange> {
     const { volume } = this;
-    const read = await this.set.readForPeer(volume, start, end, COPY_RANGE_BYTES);
+    const read = await this.set.readForPeer(volume, start, end);
     const { asOf, length, data } = read;
     const hole = data === undefined;
     const head = encodeRangeHead({ volume, offset: start, length, asOf, hole });

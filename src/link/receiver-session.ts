@@ -1,6 +1,6 @@
 /** One sender's link at a secondary: its frames are worked off in order, one at a time. */
 import { RcopyError } from '../base/errors.ts';
-import { FRAME_BODY_BYTES_MAX, LINK_CREDIT_BYTES, MIB } from '../base/limits.ts';
+import { FRAME_BODY_BYTES_MAX } from '../base/limits.ts';
 import { Signal } from '../base/signal.ts';
 import type { SetId } from '../base/ids.ts';
 import { decodeOpen, decodeSealRecord } from '../format/control-records.ts';
@@ -39,14 +39,11 @@ export interface HeardLag {
   readonly heardMs: number;
 }
 
-/** After how much of a copy its progress is made durable, while more comes. */
-const COPY_PROGRESS_BYTES = 8 * MIB;
-
-/** Where disks are slower than the link: how much may come that a crash would have repeated. */
-const COPY_UNSAVED_BYTES_MAX = 32 * MIB;
-
-/** More than a sender within its credit can have here, frame headers included (R9). */
-const WAITING_BYTES_MAX = 2 * LINK_CREDIT_BYTES + FRAME_BODY_BYTES_MAX;
+/**
+ * Where disks are slower than the link: how many progresses of a copy may come that a crash would
+ * have repeated.
+ */
+const COPY_UNSAVED_MAX = 4;
 
 /** One sender's link. Frames are worked off in order, one at a time. */
 export class ReceiverSession {
@@ -147,7 +144,9 @@ export class ReceiverSession {
 
   private queue(frame: Frame): void {
     this.waitingBytes += FRAME_HEADER_BYTES + frame.body.length;
-    if (this.waitingBytes > WAITING_BYTES_MAX) {
+    // More than a sender within its credit can have here, frame headers included (R9).
+    const { creditBytes } = this.home.set.transfers;
+    if (this.waitingBytes > 2 * creditBytes + FRAME_BODY_BYTES_MAX) {
       throw new RcopyError('E_PROTOCOL', `${this.hello.name} sends more than it has credit for`);
     }
     this.frames.push(frame);
@@ -194,8 +193,9 @@ export class ReceiverSession {
         putCopyRange(set, decodeRange(frame.body));
         this.consumed(frame.body.length);
         this.copiedSinceSave += frame.body.length;
-        if (this.copiedSinceSave >= COPY_UNSAVED_BYTES_MAX) await this.saving;
-        if (this.copiedSinceSave >= COPY_PROGRESS_BYTES) this.saveBeside();
+        const { progressBytes } = set.transfers;
+        if (this.copiedSinceSave >= COPY_UNSAVED_MAX * progressBytes) await this.saving;
+        if (this.copiedSinceSave >= progressBytes) this.saveBeside();
         break;
       }
       case 'copy-end': {

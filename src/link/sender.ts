@@ -5,7 +5,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { RcopyError } from '../base/errors.ts';
-import { LINK_CREDIT_BYTES, LINK_RECORDS_MAX, SEND_BATCH_BYTES } from '../base/limits.ts';
+import { LINK_RECORDS_MAX } from '../base/limits.ts';
 import { sameProven } from '../base/position.ts';
 import type { Position, ProvenPosition } from '../base/position.ts';
 import { Signal } from '../base/signal.ts';
@@ -147,6 +147,11 @@ export class Sender {
     }
   }
 
+  /** Bytes of records and ranges that the secondary has not taken in yet. */
+  get unacknowledgedBytes(): number {
+    return this.isUp ? this.sent - this.consumed : 0;
+  }
+
   /** Throws when there is nothing to be sent any more. */
   private check(): void {
     const { failure, file, fallBacks } = this.options.set;
@@ -244,7 +249,7 @@ export class Sender {
 
   /** Does one thing, if there is one to do and credit for it. */
   private async step(): Promise<boolean> {
-    if (this.sent - this.consumed >= LINK_CREDIT_BYTES) return false;
+    if (this.sent - this.consumed >= this.options.set.transfers.creditBytes) return false;
     if (this.recordsUnderWay() >= LINK_RECORDS_MAX && !(await this.saveWhatIsThere())) return false;
     if (await this.sendRecords()) return true;
     return this.copy !== undefined && !this.copyEnded && (await this.sendRange(this.copy));
@@ -273,11 +278,11 @@ export class Sender {
   private async sendRecords(): Promise<boolean> {
     const { reader } = this;
     if (!reader) return false;
-    const { run } = this.options;
+    const { run, set } = this.options;
     const parts: Buffer[] = [];
     let bytes = 0;
     let records = 0;
-    while (bytes < SEND_BATCH_BYTES) {
+    while (bytes < set.transfers.batchBytes) {
       const record = reader.next(run.durable);
       if (!record) break;
       if (record.header.kind === 'rebase') continue; // only this journal begins there

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod/mini';
 import { RcopyError } from '../base/errors.ts';
-import { COPY_RANGE_BYTES, MAP_BLOCK_BYTES } from '../base/limits.ts';
+import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import type { FetchedRange } from '../imageset/contents.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
@@ -70,7 +70,7 @@ export function fetchedRange({ value, data }: Answered): FetchedRange {
 }
 
 function forgetChanges(set: ImageSet, volume: number, offset: number, length: number): void {
-  const end = offset + Math.min(length, COPY_RANGE_BYTES);
+  const end = offset + Math.min(length, set.transfers.rangeBytes);
   set.contents.changed
     .of(volume)
     ?.removeRange(Math.floor(offset / MAP_BLOCK_BYTES), Math.ceil(end / MAP_BLOCK_BYTES));
@@ -150,7 +150,7 @@ async function readBlocks(
   offset: number,
   end: number,
 ): Promise<{ length: number; data: Buffer | undefined }> {
-  const read = await set.readForPeer(volume, offset, end, COPY_RANGE_BYTES);
+  const read = await set.readForPeer(volume, offset, end);
   const reached = offset + read.length;
   if (reached === end || reached % MAP_BLOCK_BYTES === 0) return read;
   const length = reached - (reached % MAP_BLOCK_BYTES) - offset;

@@ -38,7 +38,7 @@ export async function digest(set: ImageSet, call: DigestCall): Promise<DigestAns
   let zero = true;
   let asOf = set.newest;
   for (let at = offset; at < offset + length;) {
-    const read = await set.readForPeer(volume, at, offset + length, COPY_RANGE_BYTES);
+    const read = await set.readForPeer(volume, at, offset + length);
     asOf = Math.max(asOf, read.asOf);
     at += read.length;
     if (read.data === undefined && zero) continue;
@@ -114,7 +114,7 @@ export async function compareSets({
     }
     for (let offset = 0; offset < mine.sizeBytes;) {
       const end = Math.min(mine.sizeBytes, offset + HOLE_BYTES_MAX);
-      const { length } = await set.readForPeer(volume, offset, end, COPY_RANGE_BYTES);
+      const { length } = await set.readForPeer(volume, offset, end);
       for await (const found of differing(judge, { volume, offset, length })) {
         const last = differences.at(-1);
         if (last?.volume === mine.name && last.offset + last.length === found.offset) {

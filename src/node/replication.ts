@@ -3,6 +3,7 @@
  * the link: it is dialled again whenever it is gone, as long as there is a pair to send to.
  */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
+import { FRAME_BODY_BYTES_MAX } from '../base/limits.ts';
 import { Sender } from '../link/sender.ts';
 import type { SenderCounts } from '../link/sender.ts';
 import type { FrameChannel } from '../link/channel.ts';
@@ -105,6 +106,13 @@ export class Replication {
   /** For how long the secondary has lacked something and made nothing durable, in milliseconds. */
   get stalledMs(): number {
     return this.options.set.environment.clock.monotonicMs() - this.movedMs;
+  }
+
+  /** What the secondary has not taken in yet, in bytes; one frame comes on top of the credit. */
+  get unacknowledged(): { readonly count: number; readonly max: number } {
+    const { creditBytes } = this.options.set.transfers;
+    const count = this.sender?.unacknowledgedBytes ?? 0;
+    return { count, max: creditBytes + FRAME_BODY_BYTES_MAX };
   }
 
   /** What all links have sent so far. */

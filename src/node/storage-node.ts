@@ -341,9 +341,9 @@ export class StorageNode implements SetService {
     this.controllers.acceptHosts(stream, as);
   }
 
-  /** What other sets hold here, and how much they may (R9). */
-  linkUsage(): LinkUsage {
-    return this.links.usage;
+  /** What other sets hold here, how much they may, and what is on its way to one (R9). */
+  linkUsage(): LinkUsage & Pick<Replication, 'unacknowledged'> {
+    return { ...this.links.usage, unacknowledged: this.replication.unacknowledged };
   }
 
   /**

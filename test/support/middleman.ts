@@ -47,16 +47,19 @@ export class Middleman {
   private readonly toRight: Pipe;
   private readonly toLeft: Pipe;
   private over = false;
+  private spoils = false;
 
   constructor(parts: MiddlemanParts) {
     this.parts = parts;
     const { left, right } = parts;
     this.toRight = new Pipe(parts, left, right, {
       admit: (bytes) => this.admit('arrivedRight', bytes),
+      carry: (chunk) => this.carry(chunk),
       hole: 'from dialler',
     });
     this.toLeft = new Pipe(parts, right, left, {
       admit: (bytes) => this.admit('arrivedLeft', bytes),
+      carry: (chunk) => this.carry(chunk),
       hole: 'from acceptor',
     });
     for (const [from, there, back] of [
@@ -82,12 +85,27 @@ export class Middleman {
     this.toLeft.goOn();
   }
 
+  /** Turns over a bit of what passes next, in the direction in which something passes first. */
+  spoil(): void {
+    this.spoils = true;
+  }
+
   /** Breaks the connection for both; in a black hole nobody hears of it. */
   cut(): void {
     if (this.over) return;
     this.over = true;
     const broken = new Error('the network cut the connection');
     for (const end of [this.parts.left, this.parts.right]) end.destroy(broken);
+  }
+
+  /** The chunk as it arrives. */
+  private carry(chunk: Uint8Array): Uint8Array {
+    if (!this.spoils) return chunk;
+    this.spoils = false;
+    const spoilt = Uint8Array.from(chunk);
+    const at = Math.floor(spoilt.length / 2);
+    spoilt[at] = (spoilt[at] ?? 0) ^ 0x10;
+    return spoilt;
   }
 
   /** How many of `bytes` still arrive; the connection is cut behind them where they are not all. */
@@ -108,6 +126,8 @@ type Item =
 interface Direction {
   /** How many of so many bytes still arrive. */
   readonly admit: (bytes: number) => number;
+  /** What becomes of bytes on their way. */
+  readonly carry: (chunk: Uint8Array) => Uint8Array;
   /** The black hole that swallows this direction only. */
   readonly hole: Conditions['blackHole'];
 }
@@ -193,7 +213,10 @@ class Pipe {
       const startMs = Math.max(this.freeMs, clock.monotonicMs());
       this.freeMs = startMs + (arrives / conditions.bytesPerSecond) * 1000;
     }
-    if (arrives > 0 && !this.to.write([chunk.subarray(0, arrives)])) this.blocked = true;
+    if (arrives > 0) {
+      const piece = this.direction.carry(chunk.subarray(0, arrives));
+      if (!this.to.write([piece])) this.blocked = true;
+    }
     if (this.paused && this.bytes <= QUEUE_BYTES_MAX / 2) {
       this.paused = false;
       this.from.resume();

@@ -138,9 +138,13 @@ export class GroupLog {
     this.asked.delete(site);
   }
 
-  /** What stood behind a number is lost: allowed for what was never flushed. */
-  cutBehind(newest: number): void {
-    while (this.newest > newest) this.entries.pop();
+  /** What stood behind a number is lost, and given back: allowed for what was never flushed. */
+  cutBehind(newest: number): readonly Change[] {
+    const lost: Change[] = [];
+    while (this.newest > newest) {
+      const entry = this.entries.pop();
+      if (entry) lost.push(entry.change);
+    }
     if (this.newest !== newest) {
       throw new Broken('R1', `number ${newest} is in the midst of a request`);
     }
@@ -151,13 +155,14 @@ export class GroupLog {
     for (const [reader, { entries }] of this.snapshots) {
       if (entries > this.entries.length) this.snapshots.delete(reader);
     }
+    return lost;
   }
 
   /** The same where losing what was flushed is what was asked for: a takeover by force. */
-  fallBackTo(newest: number): void {
+  fallBackTo(newest: number): readonly Change[] {
     this.flushed = Math.min(this.flushed, newest);
     this.asked.clear();
-    this.cutBehind(newest);
+    return this.cutBehind(newest);
   }
 
   /**

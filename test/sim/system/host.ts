@@ -9,7 +9,8 @@ import type { Random } from '../../../src/sys/random.ts';
 import type { ByteStream } from '../../../src/sys/stream.ts';
 import type { SimulatedClock } from '../clock.ts';
 import { Broken } from './broken.ts';
-import { SECTOR_BYTES, SectorHistory } from './sector-history.ts';
+import { SECTOR_BYTES } from './sector-history.ts';
+import type { SectorHistory } from './sector-history.ts';
 
 export interface HostParts {
   readonly clock: SimulatedClock;
@@ -17,9 +18,9 @@ export interface HostParts {
   readonly name: string;
   readonly id: number;
   readonly volume: string;
-  /** Its sectors of the volume: no other host touches them. */
-  readonly firstSector: number;
   readonly sectors: number;
+  /** Of the volume: all hosts that have it write to all of it. */
+  readonly history: SectorHistory;
   /** Requests under way at a time. */
   readonly depth: number;
   readonly requestBytesMax: number;
@@ -40,6 +41,7 @@ const ERRORS_MAX = 3;
 
 export class Host {
   readonly name: string;
+  readonly id: number;
   readonly history: SectorHistory;
   /** It asks for something, again and again. */
   isWorking = false;
@@ -48,7 +50,10 @@ export class Host {
   readonly errors = new Map<string, number>();
   private readonly parts: HostParts;
   private client: NbdClient | undefined;
-  private underWay = 0;
+  /** When each request that is under way was asked for, the oldest first. */
+  private readonly underWay = new Set<{ readonly sinceMs: number }>();
+  /** On this connection, a flush has to fail before one is answered: a takeover lost its writes. */
+  private ignorantOn: number | undefined;
   private errorsInTurn = 0;
   /** Counts connections: answers of an earlier one count no more. */
   private connection = 0;
@@ -56,14 +61,10 @@ export class Host {
   constructor(parts: HostParts) {
     this.parts = parts;
     this.name = parts.name;
-    this.history = new SectorHistory(parts.id, parts.sectors);
+    this.id = parts.id;
+    this.history = parts.history;
     void this.connect();
     for (let lane = 0; lane < parts.depth; lane += 1) void this.lane();
-  }
-
-  get range(): { readonly offset: number; readonly length: number } {
-    const { firstSector, sectors } = this.parts;
-    return { offset: firstSector * SECTOR_BYTES, length: sectors * SECTOR_BYTES };
   }
 
   get volume(): string {
@@ -71,17 +72,35 @@ export class Host {
   }
 
   get isIdle(): boolean {
-    return this.underWay === 0;
+    return this.underWay.size === 0;
   }
 
   get isConnected(): boolean {
     return this.client !== undefined;
   }
 
+  /** For how long its oldest request waits, in milliseconds. */
+  get waitsMs(): number {
+    const [oldest] = this.underWay;
+    return oldest ? this.parts.clock.monotonicMs() - oldest.sinceMs : 0;
+  }
+
+  /** Writes that it was answered are lost with a takeover: its controller has to say so. */
+  mustLearnOfLoss(): void {
+    if (this.client && !this.parts.isDirect) this.ignorantOn = this.connection;
+  }
+
   /** Asks for a flush; resolves with whether it was answered. */
   async flush(): Promise<boolean> {
     const start = this.history.now();
-    return (await this.submit({ kind: 'flush' }, () => this.history.flushedSince(start))).ok;
+    const ignorantOn = this.ignorantOn;
+    const { ok } = await this.submit({ kind: 'flush' }, () => {
+      if (ignorantOn === this.connection && ignorantOn === this.ignorantOn) {
+        throw new Broken('R2', `${this.name} flushes over what a takeover lost`);
+      }
+      this.history.flushedSince(this.id, start);
+    });
+    return ok;
   }
 
   /** Reads everything; resolves with whether that was answered. */
@@ -112,30 +131,25 @@ export class Host {
   }
 
   private async write(first: number, count: number, fua: boolean): Promise<void> {
-    const change = this.history.ask(first, count, false);
+    const change = this.history.ask(this.id, first, count, false);
     const data = [this.history.payload(change, first, count)];
-    const request = { kind: 'write', ...this.placeOf(first, count), data, fua } as const;
+    const request = { kind: 'write', ...placeOf(first, count), data, fua } as const;
     await this.submit(request, () => this.history.answered(change));
   }
 
   private async zero(first: number, count: number, fua: boolean): Promise<void> {
-    const change = this.history.ask(first, count, true);
+    const change = this.history.ask(this.id, first, count, true);
     const mayFree = this.parts.random.below(2) === 0;
-    const request = { kind: 'zeroes', ...this.placeOf(first, count), fua, mayFree } as const;
+    const request = { kind: 'zeroes', ...placeOf(first, count), fua, mayFree } as const;
     await this.submit(request, () => this.history.answered(change));
   }
 
   private async read(first: number, count: number): Promise<boolean> {
     const start = this.history.now();
-    const answer = await this.submit({ kind: 'read', ...this.placeOf(first, count) }, ({ data }) =>
+    const answer = await this.submit({ kind: 'read', ...placeOf(first, count) }, ({ data }) =>
       this.history.check(first, Buffer.concat(data ?? []), start),
     );
     return answer.ok;
-  }
-
-  private placeOf(first: number, count: number): { offset: number; length: number } {
-    const { firstSector } = this.parts;
-    return { offset: (firstSector + first) * SECTOR_BYTES, length: count * SECTOR_BYTES };
   }
 
   private async submit(
@@ -144,10 +158,11 @@ export class Host {
   ): Promise<Completion> {
     const { client, connection } = this;
     if (!client) return { ok: false, error: new Error('not connected') };
-    this.underWay += 1;
+    const asked = { sinceMs: this.parts.clock.monotonicMs() };
+    this.underWay.add(asked);
     return new Promise((resolve) => {
       client.submit(request, (completion) => {
-        this.underWay -= 1;
+        this.underWay.delete(asked);
         if (connection === this.connection || !completion.ok) this.note(request, completion, done);
         resolve(completion);
       });
@@ -172,7 +187,10 @@ export class Host {
       this.errorsInTurn += 1;
       if (this.parts.isDirect && this.errorsInTurn === ERRORS_MAX) void this.client?.close();
       // A flush that failed says that what was answered before it may be lost.
-      if (request.kind === 'flush') this.history.mayLoseUnflushed();
+      if (request.kind === 'flush') {
+        this.ignorantOn = undefined;
+        this.history.mayLoseUnflushed(this.id);
+      }
       if (isRcopyError(error, 'E_INTERNAL')) throw new Broken('host', `${this.name}: ${what}`);
     } catch (error) {
       this.parts.tell(error);
@@ -202,7 +220,11 @@ export class Host {
   private disconnected(): void {
     this.client = undefined;
     this.connection += 1;
-    this.history.mayLoseUnflushed();
+    this.history.mayLoseUnflushed(this.id);
     this.parts.clock.after(RECONNECT_MS, () => void this.connect());
   }
+}
+
+function placeOf(first: number, count: number): { offset: number; length: number } {
+  return { offset: first * SECTOR_BYTES, length: count * SECTOR_BYTES };
 }

@@ -3,12 +3,24 @@
  * by the disks, and by the log of what hosts were answered; it changes nothing.
  */
 import { RcopyError, isRcopyError, messageOf } from '../../../src/base/errors.ts';
-import { LINK_BEAT_MS, LINK_SILENT_BEATS, OVERLAY_BYTES } from '../../../src/base/limits.ts';
+import {
+  LINK_BEAT_MS,
+  LINK_SILENT_BEATS,
+  OVERLAY_BYTES,
+  PATH_HOLD_MS,
+  ROOM_WAIT_MS,
+} from '../../../src/base/limits.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
+import { setPaths } from '../../../src/imageset/set-folder.ts';
 import { difference, peekAll } from '../../support/image-sets.ts';
 import { Broken } from './broken.ts';
+import { TRANSFERS } from './sizes.ts';
 import type { Site, World } from './world.ts';
 
+/** A sender's credit, and what one step of it brings on top. */
+const LINK_BYTES_MAX = TRANSFERS.creditBytes + 2 * TRANSFERS.rangeBytes;
+/** A host waits for a set, then for room in its journal, and a little for itself. */
+const HOST_WAIT_MS_MAX = PATH_HOLD_MS + ROOM_WAIT_MS + 30_000;
 /** A dead link is found after so many beats, and one more that was under way. */
 const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 2);
 
@@ -122,6 +134,7 @@ export class Judge {
     this.throwBroken();
     const { primary } = this;
     if (primary) this.lookAtPrimary(primary);
+    if (this.world.gates.length > 0) this.lookAtHosts();
     for (const running of this.world.running) {
       this.lookAtOne(running);
       this.lookAtRuns(running);
@@ -140,6 +153,7 @@ export class Judge {
     this.look();
     for (const { site, node } of this.world.running) {
       const { set } = node;
+      this.lookAtSegments({ site, node });
       if (set.file.role !== 'secondary' || !set.usable || set.failure) continue;
       if (this.isStrange(site, node)) continue;
       this.compare({ site, node }, set.feed.position.sequence);
@@ -160,6 +174,27 @@ export class Judge {
     site.disk.isWatched = false;
     const different = difference(found, this.world.log.at(sequence, site.folder));
     if (different) throw new Broken('R1', `${site.folder} at ${sequence}: ${different}`);
+  }
+
+  /** R9: a host that a controller serves is answered in time, be it with an error. */
+  private lookAtHosts(): void {
+    for (const { name, waitsMs } of this.world.hosts) {
+      if (waitsMs > HOST_WAIT_MS_MAX) throw new Broken('R9', `${name} waits for ${waitsMs} ms`);
+    }
+  }
+
+  /** R9: no segment is longer than it may be. */
+  private lookAtSegments({ site, node }: Running): void {
+    const { disk } = site.machine;
+    const { sizes } = node.set.journal;
+    const folder = setPaths.journal(site.folder);
+    if (disk.crashed) return;
+    site.disk.isWatched = true;
+    for (const name of disk.list(folder, 'TEST:LOOK')) {
+      const bytes = disk.status(`${folder}/${name}`, 'TEST:LOOK')?.sizeBytes ?? 0;
+      if (bytes > sizes.segmentBytes) throw new Broken('R9', `${site.folder}/${name}: ${bytes}`);
+    }
+    site.disk.isWatched = false;
   }
 
   private lookAtPrimary({ site, node }: Running): void {
@@ -201,7 +236,10 @@ export class Judge {
     const { overlay } = set.contents;
     const overlayMax = OVERLAY_BYTES + set.journal.sizes.requestBytesMax;
     if (overlay.heldBytes > overlayMax) throw new Broken('R9', `overlay of ${overlay.heldBytes}`);
-    const { waiting, asking, controllers, calls } = node.linkUsage();
+    const { waiting, asking, controllers, calls, unacknowledged } = node.linkUsage();
+    if (unacknowledged.count > LINK_BYTES_MAX) {
+      throw new Broken('R9', `${site.folder}: ${unacknowledged.count} bytes are under way`);
+    }
     for (const [name, { count, max }] of Object.entries({ waiting, asking, controllers, calls })) {
       if (count > max) throw new Broken('R9', `${site.folder}: ${count} ${name} of ${max}`);
     }

@@ -71,6 +71,16 @@ export class Mishaps {
     const right = operator.siteOf(other).folder;
     if (left === right) return;
     if (fault === 'cut') return world.wires.cut(left, right);
+    if (fault === 'lies') {
+      // NBD has no checksums: hosts trust their network.
+      if (one !== 'gate') world.wires.lie(left, right);
+      return;
+    }
+    if (fault === 'stale') {
+      world.wires.stale(left, right);
+      world.sites.clock.after(ms, () => world.wires.freshen(left, right));
+      return;
+    }
     world.wires.change(left, right, conditionsOf(fault));
     const fair = { delayMs: 0, bytesPerSecond: undefined, blackHole: false } as const;
     world.sites.clock.after(ms, () => world.wires.change(left, right, fair));
@@ -162,7 +172,7 @@ function filesIn(disk: Site['machine']['disk'], path: string): string[] {
   return disk.list(path, 'TEST:LOOK').flatMap((name) => filesIn(disk, `${path}/${name}`));
 }
 
-function conditionsOf(fault: Exclude<WireFault, 'cut'>): Partial<Conditions> {
+function conditionsOf(fault: Exclude<WireFault, 'cut' | 'stale' | 'lies'>): Partial<Conditions> {
   switch (fault) {
     case 'slow':
       return { bytesPerSecond: SLOW_BYTES_PER_SECOND };

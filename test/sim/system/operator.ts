@@ -159,7 +159,7 @@ export class Operator {
     return this.world.running.some(({ node }) => isMoving(node));
   }
 
-  /** The primary burns; its secondary takes over by force, if it can. */
+  /** The primary burns, and what it moves to; its secondary takes over by force, if it can. */
   async takeOverFromAshes(): Promise<void> {
     const { world } = this;
     const { judge } = world;
@@ -167,10 +167,13 @@ export class Operator {
     const secondary = this.siteOf('secondary');
     const node = secondary.machine.node;
     const canTake = node && node.set.file.role === 'secondary' && node.set.usable;
-    if (!canTake || this.isMoving || secondary === primary || node.set.failure) return;
-    world.note(`${primary.folder} burns, ${secondary.folder} takes over`);
-    await world.crash(primary.folder, 'lose');
-    await world.sites.drive(world.replace(primary.folder));
+    if (!canTake || secondary === primary || node.set.failure) return;
+    const others = world.machines.filter((site) => site !== secondary);
+    for (const { folder } of this.isMoving ? others : [primary]) {
+      world.note(`${folder} burns, ${secondary.folder} takes over`);
+      await world.sites.drive(world.replace(folder));
+    }
+    if (secondary.machine.node !== node) return; // its power went meanwhile
     judge.forced = true;
     secondary.disk.heal(); // whoever has one copy left makes room for it
     try {

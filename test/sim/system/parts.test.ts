@@ -70,12 +70,13 @@ describe('the log of a group', () => {
   });
 });
 
-describe('the history of a host', () => {
+describe('the history of a volume', () => {
+  const HOST = 7;
   const written = () => {
-    const history = new SectorHistory(7, 4);
-    const first = history.ask(0, 2, false);
+    const history = new SectorHistory('alpha', 4);
+    const first = history.ask(HOST, 0, 2, false);
     history.answered(first);
-    const second = history.ask(0, 1, false);
+    const second = history.ask(HOST, 0, 1, false);
     history.answered(second);
     return { history, first, second };
   };
@@ -102,14 +103,24 @@ describe('the history of a host', () => {
 
   test('what was not flushed may be lost with the connection, what was may not', () => {
     const { history, first, second } = written();
-    history.mayLoseUnflushed();
+    history.mayLoseUnflushed(HOST);
     history.check(0, sectorOf(history, first), history.now());
     const sure = written();
-    sure.history.flushedSince(sure.history.now());
-    sure.history.mayLoseUnflushed();
+    sure.history.flushedSince(HOST, sure.history.now());
+    sure.history.mayLoseUnflushed(HOST);
     const old = sectorOf(sure.history, sure.first);
     expect(broken(() => sure.history.check(0, old, sure.history.now()))).toBe('R1');
     expect(second.id).toBe(2);
+  });
+
+  test('[R1] sees that the writes of two hosts changed places', () => {
+    const { history, first } = written();
+    const other = history.ask(HOST + 1, 0, 1, false);
+    history.answered(other);
+    expect(broken(() => history.check(0, sectorOf(history, other), history.now()))).toBe('nothing');
+    // What another host loses with its connection says nothing of this one.
+    history.mayLoseUnflushed(HOST + 2);
+    expect(broken(() => history.check(0, sectorOf(history, first), history.now()))).toBe('R1');
   });
 });
 

@@ -28,7 +28,18 @@ export const SITE_NAMES = ['primary', 'secondary', 'spare', 'other'] as const;
 /** A machine, by what it is at that moment. */
 export type Role = (typeof SITE_NAMES)[number];
 
-export const WIRE_FAULTS = ['cut', 'slow', 'late', 'hole', 'half', 'other half'] as const;
+export const WIRE_FAULTS = [
+  'cut',
+  'slow',
+  'late',
+  'hole',
+  'half',
+  'other half',
+  /** What is connected now swallows everything for a while; new connections are sound. */
+  'stale',
+  /** A bit of what passes is turned over. */
+  'lies',
+] as const;
 export type WireFault = (typeof WIRE_FAULTS)[number];
 
 export type SimEvent =
@@ -97,12 +108,98 @@ const OPERATIONS = [
 ] as const;
 /** Mostly short, so that events meet; now and then long enough for every patience to end. */
 const PAUSES_MS = [8, 40, 40, 250, 250, 2000, 2000, 15_000, 70_000];
+/** Every other time everything happens at once. */
+const DENSE_PAUSES_MS = [3, 8, 40, 40, 250];
 const EVENTS_MIN = 12;
 const EVENTS_MORE = 28;
+
+/** Numbers of one seed, as plans need them. */
+interface Dice {
+  readonly random: Random;
+  readonly pick: <T>(items: readonly T[]) => T;
+}
+
+/** What may happen, and how often each of them does where nothing else is said. */
+interface Chance {
+  readonly weight: number;
+  readonly event: (dice: Dice) => SimEvent;
+}
+
+const CHANCES: readonly Chance[] = [
+  { weight: 16, event: crash },
+  { weight: 4, event: twice },
+  {
+    weight: 5,
+    event: (dice) => ({ kind: 'stop', role: roleOf(dice), downMs: downMsOf(dice) }),
+  },
+  {
+    weight: 6,
+    event: (dice) => ({
+      kind: 'kill gate',
+      gate: dice.random.below(2),
+      downMs: downMsOf(dice),
+    }),
+  },
+  { weight: 16, event: wire },
+  {
+    weight: 8,
+    event: (dice) => ({
+      kind: 'disk',
+      fault: dice.pick(DISK_FAULTS),
+      role: roleOf(dice),
+      ms: spanMsOf(dice),
+    }),
+  },
+  {
+    weight: 2,
+    event: ({ random, pick }) => ({
+      kind: 'flip',
+      role: pick(SITE_NAMES.slice(0, 3)),
+      at: random.below(2 ** 30),
+      bit: random.below(8),
+    }),
+  },
+  {
+    weight: 17,
+    event: ({ random, pick }) => ({
+      kind: 'migrate',
+      mode: pick(MODES),
+      copy: pick(['post', 'pre'] as const),
+      detach: random.below(2) === 0,
+    }),
+  },
+  {
+    weight: 4,
+    event: ({ pick }) => ({ kind: 'abort', role: pick(['primary', 'spare'] as const) }),
+  },
+  { weight: 12, event: ({ pick }) => ({ kind: 'operator', what: pick(OPERATIONS) }) },
+  { weight: 3, event: () => ({ kind: 'takeover' }) },
+  {
+    weight: 3,
+    event: ({ pick }) => ({
+      kind: 'burn',
+      role: pick(['secondary', 'primary', 'primary'] as const),
+    }),
+  },
+  { weight: 1, event: (dice) => ({ kind: 'copied', role: roleOf(dice) }) },
+  { weight: 1, event: () => ({ kind: 'rolled back' }) },
+  {
+    weight: 2,
+    event: ({ random }) => ({ kind: 'clock', ms: random.below(7_200_000) - 3_600_000 }),
+  },
+  { weight: 2, event: ({ random }) => ({ kind: 'hosts', work: random.below(3) > 0 }) },
+];
+/**
+ * By how much one run makes each of them likelier, or leaves it out: runs that differ in what
+ * happens in them find more than runs in which a little of everything does (swarm testing: Groce
+ * and others, ISSTA 2012).
+ */
+const TEMPERS = [0, 1, 1, 1, 3, 6];
 
 export function planOf(seed: number): Plan {
   const random = seededRandom(seed * 2_654_435 + 17);
   const pick = <T>(items: readonly T[]): T => items[random.below(items.length)] as T;
+  const dice = { random, pick };
   const shape: Shape = {
     seed,
     tiny: random.below(3) === 0,
@@ -112,59 +209,66 @@ export function planOf(seed: number): Plan {
     depth: 1 + random.below(4),
     syncMs: pick([0, 1, 1, 3, 9]),
   };
+  const chances = CHANCES.map(({ weight, event }) => ({ weight: weight * pick(TEMPERS), event }));
   const events: SimEvent[] = [];
   const count = EVENTS_MIN + random.below(EVENTS_MORE);
-  // Every other time everything happens at once.
-  const pauses = seed % 2 === 0 ? [3, 8, 40, 40, 250] : PAUSES_MS;
+  const pauses = seed % 2 === 0 ? DENSE_PAUSES_MS : PAUSES_MS;
   while (events.length < count) {
-    const event = eventOf(random, pick);
+    const event = drawn(chances, dice).event(dice);
     events.push({ kind: 'pass', ms: random.below(pick(pauses)) });
     // Small as the volumes are, copies of them would be over before anything could meet them.
-    if (event.kind === 'migrate' && random.below(2) === 0) events.push(slowCopy(random, pick));
+    if (event.kind === 'migrate' && random.below(2) === 0) events.push(slowCopy(dice));
     events.push(event);
   }
   return { shape, events };
 }
 
-function slowCopy(random: Random, pick: <T>(items: readonly T[]) => T): SimEvent {
-  const one = pick(['spare', 'spare', 'secondary'] as const);
-  return { kind: 'wire', fault: 'slow', one, other: 'primary', ms: random.below(6000) };
+function drawn(chances: readonly Chance[], { random }: Dice): Chance {
+  const total = chances.reduce((sum, { weight }) => sum + weight, 0);
+  let left = random.below(Math.max(1, total));
+  const found = chances.find(({ weight }) => {
+    left -= weight;
+    return left < 0;
+  });
+  return found ?? (CHANCES[0] as Chance);
 }
 
-function eventOf(random: Random, pick: <T>(items: readonly T[]) => T): SimEvent {
-  const role = pick(SITE_NAMES.slice(0, 3));
-  const downMs = random.below(pick([5, 200, 3000, 30_000]));
-  const ms = random.below(pick([50, 1000, 12_000, 60_000]));
-  const choice = random.below(100);
-  if (choice < 16) {
-    const inside = random.below(2) * (1 + random.below(30));
-    return { kind: 'crash', role, survival: pick(SURVIVALS), downMs, inside };
-  }
-  if (choice < 20) {
-    const kind = pick(['crash twice', 'failed sync and crash'] as const);
-    return { kind, role, survival: pick(SURVIVALS), ms: random.below(pick([5, 60, 300])) };
-  }
-  if (choice < 25) return { kind: 'stop', role, downMs };
-  if (choice < 31) return { kind: 'kill gate', gate: random.below(2), downMs };
-  if (choice < 47) {
-    const one = pick(['primary', 'secondary', 'gate', 'gate', 'spare'] as const);
-    const others = SITE_NAMES.slice(0, 3).filter((each) => each !== one);
-    return { kind: 'wire', fault: pick(WIRE_FAULTS), one, other: pick(others), ms };
-  }
-  if (choice < 55) return { kind: 'disk', fault: pick(DISK_FAULTS), role, ms };
-  if (choice < 57) {
-    return { kind: 'flip', role, at: random.below(2 ** 30), bit: random.below(8) };
-  }
-  if (choice < 74) {
-    const copy = pick(['post', 'pre'] as const);
-    return { kind: 'migrate', mode: pick(MODES), copy, detach: random.below(2) === 0 };
-  }
-  if (choice < 78) return { kind: 'abort', role: pick(['primary', 'spare'] as const) };
-  if (choice < 90) return { kind: 'operator', what: pick(OPERATIONS) };
-  if (choice < 92) return { kind: 'takeover' };
-  if (choice < 94) return { kind: 'burn', role: pick(['secondary', 'primary'] as const) };
-  if (choice < 95) return { kind: 'copied', role };
-  if (choice < 96) return { kind: 'rolled back' };
-  if (choice < 98) return { kind: 'clock', ms: random.below(7_200_000) - 3_600_000 };
-  return { kind: 'hosts', work: random.below(3) > 0 };
+function roleOf({ pick }: Dice): Role {
+  return pick(SITE_NAMES.slice(0, 3));
+}
+
+/** For how long something is down. */
+function downMsOf({ random, pick }: Dice): number {
+  return random.below(pick([5, 200, 3000, 30_000]));
+}
+
+/** For how long something is wrong. */
+function spanMsOf({ random, pick }: Dice): number {
+  return random.below(pick([50, 1000, 12_000, 60_000]));
+}
+
+function crash(dice: Dice): SimEvent {
+  const { random, pick } = dice;
+  const inside = random.below(2) * (1 + random.below(30));
+  const survival = pick(SURVIVALS);
+  return { kind: 'crash', role: roleOf(dice), survival, downMs: downMsOf(dice), inside };
+}
+
+function twice(dice: Dice): SimEvent {
+  const { random, pick } = dice;
+  const kind = pick(['crash twice', 'failed sync and crash'] as const);
+  const ms = random.below(pick([5, 60, 300]));
+  return { kind, role: roleOf(dice), survival: pick(SURVIVALS), ms };
+}
+
+function wire(dice: Dice): SimEvent {
+  const { pick } = dice;
+  const one = pick(['primary', 'secondary', 'gate', 'gate', 'spare'] as const);
+  const other = pick(SITE_NAMES.slice(0, 3).filter((each) => each !== one));
+  return { kind: 'wire', fault: pick(WIRE_FAULTS), one, other, ms: spanMsOf(dice) };
+}
+
+function slowCopy({ random, pick }: Dice): SimEvent {
+  const one = pick(['spare', 'spare', 'secondary'] as const);
+  return { kind: 'wire', fault: 'slow', one, other: 'primary', ms: random.below(6000) };
 }

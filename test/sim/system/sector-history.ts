@@ -1,8 +1,8 @@
 /**
- * What a host may read, sector by sector: each sector that a host writes says which of its requests
- * wrote it, so that every read can be held against the times at which requests were asked for and
- * answered. Until it is answered a request may take its place at any time, and more than once: a
- * controller sends it again when the set that had it is gone, also behind newer ones.
+ * What hosts may read of a volume, sector by sector: each sector that a host writes says which
+ * request wrote it, so that every read can be held against the times at which requests were asked
+ * for and answered. Until it is answered a request may take its place at any time, and more than
+ * once: a controller sends it again when the set that had it is gone, also behind newer ones.
  */
 import { Broken } from './broken.ts';
 
@@ -13,6 +13,7 @@ const HEADER_BYTES = 16;
 /** One request of a host that changes sectors. */
 export interface HostChange {
   readonly id: number;
+  readonly host: number;
   readonly zeroes: boolean;
   readonly start: number;
   /** When it was answered; infinite while it is not, or when it may still be lost. */
@@ -21,18 +22,18 @@ export interface HostChange {
 }
 
 /** Before the first request. */
-const BLANK: HostChange = { id: 0, zeroes: true, start: -1, end: -1, flushed: true };
+const BLANK: HostChange = { id: 0, host: 0, zeroes: true, start: -1, end: -1, flushed: true };
 
 export class SectorHistory {
-  private readonly host: number;
+  private readonly volume: string;
   /** The changes of each sector that a read may still find, in the order of asking. */
   private readonly sectors: HostChange[][];
   private changes: HostChange[] = [];
   private time = 0;
   private nextId = 1;
 
-  constructor(host: number, sectors: number) {
-    this.host = host;
+  constructor(volume: string, sectors: number) {
+    this.volume = volume;
     this.sectors = Array.from({ length: sectors }, () => [BLANK]);
   }
 
@@ -43,10 +44,10 @@ export class SectorHistory {
   }
 
   /** A host asks for a change of these sectors. */
-  ask(first: number, count: number, zeroes: boolean): HostChange {
+  ask(host: number, first: number, count: number, zeroes: boolean): HostChange {
     const never = Number.POSITIVE_INFINITY;
     const start = this.now();
-    const change = { id: this.nextId, zeroes, start, end: never, flushed: false };
+    const change = { id: this.nextId, host, zeroes, start, end: never, flushed: false };
     this.nextId += 1;
     for (let sector = first; sector < first + count; sector += 1) {
       this.sectors[sector]?.push(change);
@@ -59,25 +60,36 @@ export class SectorHistory {
   payload(change: HostChange, first: number, count: number): Buffer {
     const bytes = Buffer.alloc(count * SECTOR_BYTES);
     for (let index = 0; index < count; index += 1) {
-      this.fill(bytes.subarray(index * SECTOR_BYTES), change.id, first + index);
+      this.fill(bytes.subarray(index * SECTOR_BYTES), change, first + index);
     }
     return bytes;
+  }
+
+  /** Whose write this data is, and whether that was answered. */
+  ownerOf(data: Buffer): { readonly host: number; readonly answered: boolean } {
+    const id = data.readUInt32LE(8);
+    const sector = data.readUInt32LE(12);
+    const change = this.sectors[sector]?.find((each) => each.id === id);
+    const answered = change !== undefined && change.end !== Number.POSITIVE_INFINITY;
+    return { host: data.readUInt32LE(4), answered };
   }
 
   answered(change: HostChange): void {
     change.end = this.now();
   }
 
-  /** A flush that was asked for at `start` was answered: what was answered before it stays. */
-  flushedSince(start: number): void {
-    for (const change of this.changes) change.flushed ||= change.end < start;
+  /** A host's flush, asked for at `start`, was answered: what it was answered before stays. */
+  flushedSince(host: number, start: number): void {
+    for (const change of this.changes) {
+      if (change.host === host) change.flushed ||= change.end < start;
+    }
     this.prune();
   }
 
   /** What was answered and not flushed may be lost: nobody kept it for this host. */
-  mayLoseUnflushed(): void {
+  mayLoseUnflushed(host: number): void {
     for (const change of this.changes) {
-      if (change.flushed) continue;
+      if (change.flushed || change.host !== host) continue;
       change.end = Number.POSITIVE_INFINITY;
     }
   }
@@ -111,7 +123,7 @@ export class SectorHistory {
     if (possible.length === 0) {
       const known = changes.map((each) => `${each.id}${each.zeroes ? 'z' : ''}`).join(' ');
       const what = id === 0 ? 'zeroes' : `request ${id}`;
-      throw new Broken('R1', `host ${this.host}: sector ${sector} reads ${what} of [${known}]`);
+      throw new Broken('R1', `${this.volume}: sector ${sector} reads ${what} of [${known}]`);
     }
   }
 
@@ -135,19 +147,24 @@ export class SectorHistory {
   /** The request that wrote a sector; 0 for zeroes. Throws when it is of no request of ours. */
   private read(bytes: Buffer, sector: number): number {
     if (bytes.subarray(0, SECTOR_BYTES).every((byte) => byte === 0)) return 0;
+    const host = bytes.readUInt32LE(4);
     const id = bytes.readUInt32LE(8);
     const expected = Buffer.alloc(SECTOR_BYTES);
-    this.fill(expected, id, sector);
+    this.fill(expected, { host, id }, sector);
     if (expected.equals(bytes.subarray(0, SECTOR_BYTES))) return id;
-    const says = bytes.readUInt32LE(0) === MAGIC ? `host ${bytes.readUInt32LE(4)}` : 'nobody';
-    throw new Broken('R1', `host ${this.host}: sector ${sector} was written by ${says}, or torn`);
+    const says = bytes.readUInt32LE(0) === MAGIC ? `host ${host}` : 'nobody';
+    throw new Broken('R1', `${this.volume}: sector ${sector} was written by ${says}, or torn`);
   }
 
-  private fill(target: Buffer, id: number, sector: number): void {
+  private fill(
+    target: Buffer,
+    { host, id }: Pick<HostChange, 'host' | 'id'>,
+    sector: number,
+  ): void {
     target.writeUInt32LE(MAGIC, 0);
-    target.writeUInt32LE(this.host, 4);
+    target.writeUInt32LE(host, 4);
     target.writeUInt32LE(id, 8);
     target.writeUInt32LE(sector, 12);
-    target.fill((id * 31 + sector * 7 + this.host) & 0xff, HEADER_BYTES, SECTOR_BYTES);
+    target.fill((id * 31 + sector * 7 + host) & 0xff, HEADER_BYTES, SECTOR_BYTES);
   }
 }

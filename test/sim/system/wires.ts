@@ -9,9 +9,17 @@ import { FAIR, Middleman } from '../../support/middleman.ts';
 import type { Conditions } from '../../support/middleman.ts';
 import type { Sites } from '../../support/sites.ts';
 
+/** One connection over a wire. */
+interface Connection {
+  readonly middleman: Middleman;
+  readonly conditions: Conditions;
+  /** It is held up while its wire is sound. */
+  isStale: boolean;
+}
+
 interface Wire {
   readonly conditions: Conditions;
-  middlemen: Middleman[];
+  connections: Connection[];
   /** Dials that wait for the end of a black hole. */
   readonly stuck: (() => void)[];
 }
@@ -52,18 +60,45 @@ export class Wires {
   change(one: string, other: string, conditions: Partial<Conditions>): void {
     const wire = this.wire(one, other);
     Object.assign(wire.conditions, conditions);
-    for (const middleman of wire.middlemen) middleman.look();
+    for (const { middleman, conditions: own, isStale } of wire.connections) {
+      if (!isStale) Object.assign(own, conditions);
+      middleman.look();
+    }
     if (wire.conditions.blackHole === false) for (const wake of wire.stuck.splice(0)) wake();
   }
 
   cut(one: string, other: string): void {
-    for (const middleman of this.wire(one, other).middlemen.splice(0)) middleman.cut();
+    for (const { middleman } of this.wire(one, other).connections.splice(0)) middleman.cut();
+  }
+
+  /** What is connected now swallows everything until `freshen`; new connections are sound. */
+  stale(one: string, other: string): void {
+    for (const connection of this.wire(one, other).connections) {
+      connection.isStale = true;
+      connection.conditions.blackHole = true;
+    }
+  }
+
+  /** Ends that: what was on its way arrives. */
+  freshen(one: string, other: string): void {
+    const { connections, conditions } = this.wire(one, other);
+    for (const connection of connections) {
+      connection.isStale = false;
+      Object.assign(connection.conditions, conditions);
+      connection.middleman.look();
+    }
+  }
+
+  /** Turns over a bit of what passes next. */
+  lie(one: string, other: string): void {
+    for (const { middleman } of this.wire(one, other).connections) middleman.spoil();
   }
 
   /** Ends everything that is wrong with it. */
   heal(): void {
     for (const key of this.wires.keys()) {
       const [one = '', other = ''] = key.split('|');
+      this.freshen(one, other);
       this.change(one, other, FAIR);
     }
   }
@@ -82,9 +117,10 @@ export class Wires {
     const wire = this.wire(from, to);
     // Bytes were cut and joined on the way to the middleman already.
     const [right, accepted] = memoryStreamPair(clock, WHOLE, { names: [from, to] });
-    const { conditions } = wire;
-    wire.middlemen = wire.middlemen.filter(({ isOver }) => !isOver);
-    wire.middlemen.push(new Middleman({ clock, left: ends[1], right, conditions }));
+    const conditions = { ...wire.conditions };
+    const middleman = new Middleman({ clock, left: ends[1], right, conditions });
+    wire.connections = wire.connections.filter((each) => !each.middleman.isOver);
+    wire.connections.push({ middleman, conditions, isStale: false });
     ends[1] = accepted;
   }
 
@@ -92,7 +128,7 @@ export class Wires {
     const key = [one, other].toSorted().join('|');
     const known = this.wires.get(key);
     if (known) return known;
-    const wire = { conditions: { ...FAIR }, middlemen: [], stuck: [] };
+    const wire = { conditions: { ...FAIR }, connections: [], stuck: [] };
     this.wires.set(key, wire);
     return wire;
   }

@@ -20,7 +20,8 @@ import { GroupLog } from './group-log.ts';
 import { Host } from './host.ts';
 import { Judge } from './judge.ts';
 import type { Shape } from './plan.ts';
-import { SECTOR_BYTES } from './sector-history.ts';
+import { SECTOR_BYTES, SectorHistory } from './sector-history.ts';
+import { TRANSFERS } from './sizes.ts';
 import { tap } from './tap.ts';
 import { Wires } from './wires.ts';
 
@@ -59,6 +60,8 @@ export class World {
   readonly machines: readonly Site[];
   readonly gates: readonly Gate[];
   readonly hosts: Host[] = [];
+  /** Of each volume. */
+  readonly histories: readonly SectorHistory[];
   /** What happened, for people: one line each, with the time. */
   readonly trace: string[] = [];
   /** Servers of hosts, by the machine or the controller that they are at. */
@@ -73,9 +76,13 @@ export class World {
     this.shape = shape;
     this.journal = shape.tiny ? TINY_JOURNAL : SMALL_JOURNAL;
     const { journal } = this;
-    this.sites = new Sites({ seed, journal, syncMs: shape.syncMs, daemons: {} });
+    const daemons = { transfers: TRANSFERS };
+    this.sites = new Sites({ seed, journal, syncMs: shape.syncMs, daemons });
     this.wires = new Wires(this.sites);
     this.log = new GroupLog(TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes));
+    this.histories = TWO_VOLUMES.map(
+      ({ name, sizeBytes }) => new SectorHistory(name, Math.floor(sizeBytes / SECTOR_BYTES)),
+    );
     this.judge = new Judge(this);
     this.machines = FOLDERS.map((folder) => siteOf(folder, this.sites.machine(folder)));
     this.gates = GATES.slice(0, shape.gates).map((name) => new Gate(this.sites, name));
@@ -224,12 +231,13 @@ export class World {
 
   /** A takeover by force: what hosts were answered behind this number is given up. */
   fallBackTo(sequence: number): void {
-    this.log.fallBackTo(sequence);
+    for (const { volume, data } of this.log.fallBackTo(sequence)) {
+      const owner = data && this.histories[volume]?.ownerOf(data);
+      if (owner?.answered) this.hosts.find(({ id }) => id === owner.host)?.mustLearnOfLoss();
+    }
     const volumes = this.log.at(sequence, 'takeover');
-    for (const host of this.hosts) {
-      const { offset, length } = host.range;
-      const index = this.sites.volumes.findIndex(({ name }) => name === host.volume);
-      host.history.rebase(volumes[index]?.subarray(offset, offset + length) ?? Buffer.alloc(0));
+    for (const [index, history] of this.histories.entries()) {
+      history.rebase(volumes[index] ?? Buffer.alloc(0));
     }
   }
 
@@ -250,19 +258,19 @@ export class World {
     gate.fell();
   }
 
-  /** Two hosts on each volume, each with sectors of its own, at different controllers. */
+  /** Two hosts on each volume, at different controllers, that write to the same sectors. */
   addHosts(): void {
     const { clock } = this.sites;
-    for (const [index, { name, sizeBytes }] of this.sites.volumes.entries()) {
-      const half = Math.floor(sizeBytes / SECTOR_BYTES / 2);
+    for (const [index, history] of this.histories.entries()) {
+      const { name = '', sizeBytes = 0 } = this.sites.volumes[index] ?? {};
       for (const part of [0, 1]) {
         const id = index * 2 + part + 1;
-        const sectors = part === 0 ? half : Math.floor(sizeBytes / SECTOR_BYTES) - half;
-        const place = { volume: name, firstSector: part * half, sectors };
         const random = seededRandom(this.shape.seed * 31 + id);
         this.hosts.push(
           new Host({
-            ...place,
+            volume: name,
+            sectors: Math.floor(sizeBytes / SECTOR_BYTES),
+            history,
             clock,
             random,
             id,
