@@ -145,11 +145,12 @@ export class Host {
   }
 
   private async read(first: number, count: number): Promise<boolean> {
-    const start = this.history.now();
-    const answer = await this.submit({ kind: 'read', ...placeOf(first, count) }, ({ data }) =>
+    const { start, ends } = this.history.beginRead();
+    const { ok } = await this.submit({ kind: 'read', ...placeOf(first, count) }, ({ data }) =>
       this.history.check(first, Buffer.concat(data ?? []), start),
     );
-    return answer.ok;
+    ends();
+    return ok;
   }
 
   private async submit(

@@ -113,6 +113,22 @@ describe('the history of a volume', () => {
     expect(second.id).toBe(2);
   });
 
+  test('a read that is under way may find what is over for those that come later', () => {
+    const { history, first } = written();
+    const early = history.beginRead();
+    const third = history.ask(HOST, 0, 2, false);
+    history.answered(third);
+    history.flushedSince(HOST, history.now());
+    const old = sectorOf(history, third);
+    expect(broken(() => history.check(0, old, early.start))).toBe('nothing');
+    expect(broken(() => history.check(1, history.payload(first, 1, 1), early.start))).toBe(
+      'nothing',
+    );
+    early.ends();
+    history.flushedSince(HOST, history.now());
+    expect(broken(() => history.check(1, history.payload(first, 1, 1), history.now()))).toBe('R1');
+  });
+
   test('[R1] sees that the writes of two hosts changed places', () => {
     const { history, first } = written();
     const other = history.ask(HOST + 1, 0, 1, false);

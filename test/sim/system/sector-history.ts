@@ -30,6 +30,8 @@ export class SectorHistory {
   private readonly sectors: HostChange[][];
   private changes: HostChange[] = [];
   private time = 0;
+  /** When each read that is under way was asked for, the oldest first. */
+  private readonly reads = new Set<number>();
   private nextId = 1;
 
   constructor(volume: string, sectors: number) {
@@ -41,6 +43,13 @@ export class SectorHistory {
   now(): number {
     this.time += 1;
     return this.time;
+  }
+
+  /** A read is asked for: until it `ends`, whatever it may still find is kept. */
+  beginRead(): { readonly start: number; readonly ends: () => void } {
+    const start = this.now();
+    this.reads.add(start);
+    return { start, ends: () => void this.reads.delete(start) };
   }
 
   /** A host asks for a change of these sectors. */
@@ -134,10 +143,11 @@ export class SectorHistory {
 
   /** Forgets what no read can find any more. */
   private prune(): void {
+    const [start = Number.POSITIVE_INFINITY] = this.reads;
     for (const [sector, changes] of this.sectors.entries()) {
       const lasting = changes.filter(({ flushed }) => flushed);
       const kept = changes.filter(
-        (change) => !change.flushed || !this.isOver(change, lasting, Number.POSITIVE_INFINITY),
+        (change) => !change.flushed || !this.isOver(change, lasting, start),
       );
       this.sectors[sector] = kept;
     }
