@@ -1,9 +1,13 @@
 /** What goes wrong with the disk of one machine. It outlives crashes, as a bad disk does. */
 import type { Machine } from '../../support/sites.ts';
-import type { Operation } from '../device.ts';
+import type { Operation, OperationKind } from '../device.ts';
+import type { Moment } from './plan.ts';
 
 export const DISK_FAULTS = ['full', 'slow', 'sync fails', 'write fails', 'read fails'] as const;
 export type DiskFault = (typeof DISK_FAULTS)[number];
+
+/** They change nothing. */
+const IS_HARMLESS: ReadonlySet<OperationKind> = new Set(['read', 'list', 'status', 'size', 'lock']);
 
 /** How long a sync takes at a disk that is slow, in milliseconds. */
 const SLOW_MS = 400;
@@ -17,6 +21,8 @@ export class BadDisk {
   isWatched = false;
   /** Operations that are still to fail. */
   private readonly due = { sync: 0, write: 0, read: 0 };
+  /** Where the power is to go, and how many of its kind come before. */
+  private moment: (Moment & { left: number }) | undefined;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -26,7 +32,13 @@ export class BadDisk {
 
   /** To be called when the machine has another disk: what was left of the last one. */
   attach(): void {
+    this.moment = undefined;
     this.machine.disk.hook = (operation) => this.verdict(operation);
+  }
+
+  /** The power goes in the midst of an operation that comes soon. */
+  losePowerAt(moment: Moment): void {
+    this.moment = { ...moment, left: moment.after };
   }
 
   strike(fault: DiskFault): void {
@@ -44,13 +56,22 @@ export class BadDisk {
     Object.assign(this.due, { sync: 0, write: 0, read: 0 });
   }
 
-  private verdict({ kind }: Operation): void | 'fail' {
+  private verdict({ kind, index }: Operation): void | 'fail' {
+    if (this.isMoment(kind)) this.machine.disk.crashAt(index + 1);
     const isSync = kind === 'sync' || kind === 'syncFolder';
     const due = isSync ? 'sync' : kind === 'write' || kind === 'read' ? kind : undefined;
     if (!due || this.isWatched || this.due[due] === 0) return undefined;
     this.due[due] -= 1;
     this.count(`${due} fails`);
     return 'fail';
+  }
+
+  private isMoment(kind: OperationKind): boolean {
+    const { moment } = this;
+    if (!moment || this.isWatched || IS_HARMLESS.has(kind)) return false;
+    if (moment.of !== 'any' && moment.of !== kind) return false;
+    moment.left -= 1;
+    return moment.left === -1;
   }
 
   private count(fault: DiskFault): void {

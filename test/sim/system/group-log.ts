@@ -159,9 +159,9 @@ export class GroupLog {
   }
 
   /** The same where losing what was flushed is what was asked for: a takeover by force. */
-  fallBackTo(newest: number): readonly Change[] {
+  fallBackTo(newest: number, taker: string): readonly Change[] {
     this.flushed = Math.min(this.flushed, newest);
-    this.asked.clear();
+    for (const site of this.asked.keys()) if (site !== taker) this.asked.delete(site);
     return this.cutBehind(newest);
   }
 

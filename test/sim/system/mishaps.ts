@@ -6,11 +6,11 @@ import { StorageNode } from '../../../src/node/storage-node.ts';
 import type { Conditions } from '../../support/middleman.ts';
 import { Broken } from './broken.ts';
 import type { Operator } from './operator.ts';
-import type { SimEvent, WireFault } from './plan.ts';
+import type { Moment, SimEvent, WireFault } from './plan.ts';
 import type { Site, World } from './world.ts';
 
 /** How long a crash inside an operation waits for it. */
-const INSIDE_MS = 120;
+const MEETING_MS = 250;
 const SLOW_BYTES_PER_SECOND = 20_000;
 const LATE_MS = 180;
 
@@ -29,22 +29,31 @@ export class Mishaps {
   /** The power goes between two operations of a disk, or in the midst of one that comes soon. */
   async crash(
     site: Site,
-    { survival, inside, downMs }: Extract<SimEvent, { kind: 'crash' }>,
+    { survival, moment, downMs }: Extract<SimEvent, { kind: 'crash' }>,
   ): Promise<void> {
     const { world } = this;
-    const { disk } = site.machine;
-    if (inside > 0) {
-      disk.crashAt(disk.operations + inside);
-      for (let ms = 0; ms < INSIDE_MS && !disk.crashed; ms += 1) await world.sites.clock.pass(1);
-    }
+    if (moment) await this.meet(site, moment);
     await world.crash(site.folder, survival);
     this.startLater(site, downMs);
+  }
+
+  /** Waits until the power goes in this operation, or nothing of the kind comes. */
+  private async meet(site: Site, moment: Moment): Promise<void> {
+    const { disk } = site.machine;
+    const { clock } = this.world.sites;
+    site.disk.losePowerAt(moment);
+    for (let ms = 0; ms < MEETING_MS && !disk.crashed; ms += 1) await clock.pass(1);
   }
 
   /** What is only durable since a moment, or is not and must not be taken for it, is struck. */
   async strikeTwice(
     site: Site,
-    { kind, survival, ms }: Extract<SimEvent, { kind: 'crash twice' | 'failed sync and crash' }>,
+    {
+      kind,
+      survival,
+      ms,
+      moment,
+    }: Extract<SimEvent, { kind: 'crash twice' | 'failed sync and crash' }>,
   ): Promise<void> {
     const { world } = this;
     if (kind === 'crash twice') {
@@ -52,6 +61,7 @@ export class Mishaps {
       await world.sites.drive(world.start(site.folder));
     } else site.disk.strike('sync fails');
     await this.pass(ms);
+    if (moment) await this.meet(site, moment);
     await world.crash(site.folder, 'lose');
     this.startLater(site, 5);
   }

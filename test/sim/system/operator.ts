@@ -25,6 +25,8 @@ export class Operator {
   private readonly world: World;
   private readonly underWay = new Set<string>();
   private marks = 0;
+  /** Where the primary stood at the last look. */
+  private newestBefore = Number.POSITIVE_INFINITY;
   /** How often the runbook came to this line. */
   private stuck = 0;
 
@@ -176,9 +178,15 @@ export class Operator {
     if (secondary.machine.node !== node) return; // its power went meanwhile
     judge.forced = true;
     secondary.disk.heal(); // whoever has one copy left makes room for it
+    // Hosts may be answered by it before whoever asked for the takeover is.
+    const stop = node.set.onChange(() => {
+      if (node.set.file.role !== 'primary') return;
+      stop();
+      world.fallBackTo(node.set.newest, secondary.folder);
+    });
     try {
       const { sequence } = await world.sites.drive(node.takeOver({ force: true }));
-      world.fallBackTo(sequence);
+      world.note(`${secondary.folder} goes on behind ${sequence}`);
       this.lastPrimary = secondary;
       this.lastSecondary = primary;
     } catch (error) {
@@ -275,7 +283,11 @@ export class Operator {
     }
     const { set } = node;
     const isThere = pair.state === 'paired' && secondary?.set.usable;
-    if (isThere && secondary?.set.applied.sequence === set.newest && set.ownRun()) {
+    // While hosts write it follows; when they rest it gets there.
+    const isQuiet = world.hosts.every(({ isWorking, isIdle }) => !isWorking && isIdle);
+    const wanted = isQuiet ? set.newest : Math.min(set.newest, this.newestBefore);
+    this.newestBefore = set.newest;
+    if (isThere && secondary?.set.applied.sequence >= wanted && set.ownRun()) {
       const status = [node.status(), secondary.status()];
       const sick = status.find(({ health }) => !health.healthy);
       this.stuck = 0;

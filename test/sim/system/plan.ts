@@ -28,6 +28,13 @@ export const SITE_NAMES = ['primary', 'secondary', 'spare', 'other'] as const;
 /** A machine, by what it is at that moment. */
 export type Role = (typeof SITE_NAMES)[number];
 
+/** Where the power of a disk goes: in the operation behind one of these. */
+export interface Moment {
+  readonly of: 'any' | 'sync' | 'rename' | 'remove' | 'syncFolder';
+  /** So many of them come before that one. */
+  readonly after: number;
+}
+
 export const WIRE_FAULTS = [
   'cut',
   'slow',
@@ -49,8 +56,8 @@ export type SimEvent =
       readonly role: Role;
       readonly survival: Survival;
       readonly downMs: number;
-      /** In the midst of so many operations from now on; 0: between two of them. */
-      readonly inside: number;
+      /** Between two operations, where nothing is said. */
+      readonly moment: Moment | undefined;
     }
   | {
       /** A sync fails, or a set has just come back, and then the power goes. */
@@ -58,6 +65,7 @@ export type SimEvent =
       readonly role: Role;
       readonly survival: Survival;
       readonly ms: number;
+      readonly moment: Moment | undefined;
     }
   | { readonly kind: 'stop'; readonly role: Role; readonly downMs: number }
   | { readonly kind: 'kill gate'; readonly gate: number; readonly downMs: number }
@@ -207,7 +215,7 @@ export function planOf(seed: number): Plan {
     ack: random.below(4) === 0 ? 'remote' : 'local',
     gates: pick([0, 1, 2, 2, 2]),
     depth: 1 + random.below(4),
-    syncMs: pick([0, 1, 1, 3, 9]),
+    syncMs: pick([0, 1, 3, 9, 30, 90]),
   };
   const chances = CHANCES.map(({ weight, event }) => ({ weight: weight * pick(TEMPERS), event }));
   const events: SimEvent[] = [];
@@ -249,16 +257,22 @@ function spanMsOf({ random, pick }: Dice): number {
 
 function crash(dice: Dice): SimEvent {
   const { random, pick } = dice;
-  const inside = random.below(2) * (1 + random.below(30));
+  const moment = random.below(3) > 0 ? momentOf(dice) : undefined;
   const survival = pick(SURVIVALS);
-  return { kind: 'crash', role: roleOf(dice), survival, downMs: downMsOf(dice), inside };
+  return { kind: 'crash', role: roleOf(dice), survival, downMs: downMsOf(dice), moment };
 }
 
 function twice(dice: Dice): SimEvent {
   const { random, pick } = dice;
   const kind = pick(['crash twice', 'failed sync and crash'] as const);
-  const ms = random.below(pick([5, 60, 300]));
-  return { kind, role: roleOf(dice), survival: pick(SURVIVALS), ms };
+  const ms = random.below(pick([5, 60, 300, 3000]));
+  const moment = random.below(2) === 0 ? momentOf(dice) : undefined;
+  return { kind, role: roleOf(dice), survival: pick(SURVIVALS), ms, moment };
+}
+
+function momentOf({ random, pick }: Dice): Moment {
+  const of = pick(['any', 'any', 'sync', 'rename', 'remove', 'syncFolder'] as const);
+  return { of, after: random.below(of === 'any' ? 30 : 4) };
 }
 
 function wire(dice: Dice): SimEvent {

@@ -125,6 +125,7 @@ class Run {
     await sites.clock.run(() =>
       world.hosts.every(({ isIdle, isConnected }) => isIdle && isConnected),
     );
+    await operator.bringToRest(); // nobody has to flush for that
     for (const host of world.hosts)
       await this.finalWord(() => host.flush(), `${host.name} flushes`);
     for (const host of world.hosts)

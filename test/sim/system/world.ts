@@ -229,9 +229,9 @@ export class World {
     await this.make(folder);
   }
 
-  /** A takeover by force: what hosts were answered behind this number is given up. */
-  fallBackTo(sequence: number): void {
-    for (const { volume, data } of this.log.fallBackTo(sequence)) {
+  /** A set took over by force: what hosts were answered behind this number is given up. */
+  fallBackTo(sequence: number, taker: string): void {
+    for (const { volume, data } of this.log.fallBackTo(sequence, taker)) {
       const owner = data && this.histories[volume]?.ownerOf(data);
       if (owner?.answered) this.hosts.find(({ id }) => id === owner.host)?.mustLearnOfLoss();
     }
