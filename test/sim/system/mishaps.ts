@@ -11,7 +11,7 @@ import type { Site, World } from './world.ts';
 
 /** How long a crash inside an operation waits for it. */
 const MEETING_MS = 250;
-const SLOW_BYTES_PER_SECOND = 20_000;
+const SLOW_BYTES_PER_SECOND = 30_000;
 const LATE_MS = 180;
 
 export class Mishaps {

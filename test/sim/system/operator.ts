@@ -197,16 +197,22 @@ export class Operator {
 
   /** Brings everything to rest. Throws {@link Broken} when that cannot be. */
   async bringToRest(): Promise<void> {
-    const { sites } = this.world;
-    for (let look = 0; look < REST_LOOKS; look += 1) {
-      this.world.judge.lookDeep();
-      const lacks = this.isIdle ? await this.nextStep(look) : 'a command is under way';
-      if (lacks === undefined) return;
-      if (look > REST_LOOKS - 10) this.world.note(`not at rest: ${lacks}`);
-      await sites.clock.pass(look < 10 ? REST_STEP_MS / 10 : REST_STEP_MS);
-    }
+    if (await this.mend(REST_LOOKS)) return;
     const states = this.world.running.map(({ site, node }) => stateOf(site, node)).join('; ');
     throw new Broken('R6', `it does not come to rest: ${states}`);
+  }
+
+  /** Does what is next, one look behind the other; whether everything is at rest. */
+  async mend(looks: number): Promise<boolean> {
+    const { clock } = this.world.sites;
+    for (let look = 0; look < looks; look += 1) {
+      this.world.judge.lookDeep();
+      const lacks = this.isIdle ? await this.nextStep(look) : 'a command is under way';
+      if (lacks === undefined) return true;
+      if (look > REST_LOOKS - 10) this.world.note(`not at rest: ${lacks}`);
+      await clock.pass(look < 10 ? REST_STEP_MS / 10 : REST_STEP_MS);
+    }
+    return false;
   }
 
   /** Does what is next; undefined when nothing is left to do. */

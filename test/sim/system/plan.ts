@@ -89,6 +89,8 @@ export type SimEvent =
       readonly kind: 'operator';
       readonly what: 'split' | 'resync' | 'replicate' | 'mark' | 'verify' | 'compare' | 'status';
     }
+  /** The operator follows the runbook, for so many looks at most. */
+  | { readonly kind: 'mend'; readonly looks: number }
   | { readonly kind: 'takeover' }
   | { readonly kind: 'burn'; readonly role: Role }
   | { readonly kind: 'copied'; readonly role: Role }
@@ -181,6 +183,7 @@ const CHANCES: readonly Chance[] = [
     event: ({ pick }) => ({ kind: 'abort', role: pick(['primary', 'spare'] as const) }),
   },
   { weight: 12, event: ({ pick }) => ({ kind: 'operator', what: pick(OPERATIONS) }) },
+  { weight: 8, event: ({ random }) => ({ kind: 'mend', looks: 1 + random.below(40) }) },
   { weight: 3, event: () => ({ kind: 'takeover' }) },
   {
     weight: 3,

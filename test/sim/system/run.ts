@@ -226,6 +226,9 @@ class Run {
         return operator.abort(event.role);
       case 'operator':
         return operator.operate(event.what);
+      case 'mend':
+        await operator.mend(event.looks);
+        return;
       case 'takeover':
         return operator.takeOver();
       case 'burn':

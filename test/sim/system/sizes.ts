@@ -1,6 +1,13 @@
-/** How much moves at a time between the sets of a simulated world. */
+/** The sizes of a simulated world. */
 import { KIB } from '../../../src/base/limits.ts';
 import type { TransferSizes } from '../../../src/base/limits.ts';
+import type { VolumeEntry } from '../../../src/format/set-file.ts';
+
+/** Two volumes that share one sequence; the first one ends in the midst of a block. */
+export const VOLUMES: readonly VolumeEntry[] = [
+  { name: 'alpha', sizeBytes: 88 * KIB + 512 },
+  { name: 'beta', sizeBytes: 48 * KIB },
+];
 
 /** Small as the volumes are, each copy of them is several ranges, each of several blocks. */
 export const TRANSFERS: TransferSizes = {

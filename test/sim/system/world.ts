@@ -10,7 +10,7 @@ import { NbdServer } from '../../../src/nbd/server.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
 import type { ByteStream } from '../../../src/sys/stream.ts';
 import { Gate } from '../../support/gates.ts';
-import { SMALL_JOURNAL, TINY_JOURNAL, TWO_VOLUMES } from '../../support/image-sets.ts';
+import { SMALL_JOURNAL, TINY_JOURNAL } from '../../support/image-sets.ts';
 import { Sites } from '../../support/sites.ts';
 import type { Machine } from '../../support/sites.ts';
 import type { Survival } from '../disk.ts';
@@ -21,7 +21,7 @@ import { Host } from './host.ts';
 import { Judge } from './judge.ts';
 import type { Shape } from './plan.ts';
 import { SECTOR_BYTES, SectorHistory } from './sector-history.ts';
-import { TRANSFERS } from './sizes.ts';
+import { TRANSFERS, VOLUMES } from './sizes.ts';
 import { tap } from './tap.ts';
 import { Wires } from './wires.ts';
 
@@ -77,10 +77,11 @@ export class World {
     this.journal = shape.tiny ? TINY_JOURNAL : SMALL_JOURNAL;
     const { journal } = this;
     const daemons = { transfers: TRANSFERS };
-    this.sites = new Sites({ seed, journal, syncMs: shape.syncMs, daemons });
+    const { syncMs } = shape;
+    this.sites = new Sites({ seed, volumes: VOLUMES, journal, syncMs, daemons });
     this.wires = new Wires(this.sites);
-    this.log = new GroupLog(TWO_VOLUMES.map(({ sizeBytes }) => sizeBytes));
-    this.histories = TWO_VOLUMES.map(
+    this.log = new GroupLog(VOLUMES.map(({ sizeBytes }) => sizeBytes));
+    this.histories = VOLUMES.map(
       ({ name, sizeBytes }) => new SectorHistory(name, Math.floor(sizeBytes / SECTOR_BYTES)),
     );
     this.judge = new Judge(this);
