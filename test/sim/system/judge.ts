@@ -9,16 +9,21 @@ import {
   OVERLAY_BYTES,
   PATH_HOLD_MS,
   ROOM_WAIT_MS,
+  SYNC_INTERVAL_MS,
 } from '../../../src/base/limits.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
 import { setPaths } from '../../../src/imageset/set-folder.ts';
 import { difference, peekAll } from '../../support/image-sets.ts';
+import type { Run } from '../../../src/journal/run.ts';
 import { Broken } from './broken.ts';
 import { TRANSFERS } from './sizes.ts';
 import type { Site, World } from './world.ts';
 
 /** A sender's credit, and what one step of it brings on top. */
 const LINK_BYTES_MAX = TRANSFERS.creditBytes + 2 * TRANSFERS.rangeBytes;
+/** Syncs of files and folders in a round of a journal, and in the one that was under way. */
+const SYNCS_OF_TWO_ROUNDS = 12;
+const SYNC_PATIENCE_MS = 50;
 /** A host waits for a set, then for room in its journal, and a little for itself. */
 const HOST_WAIT_MS_MAX = PATH_HOLD_MS + ROOM_WAIT_MS + 30_000;
 /** A dead link is found after so many beats, and one more that was under way. */
@@ -41,6 +46,11 @@ export class Judge {
   /** Looks at the whole system so far. */
   looks = 0;
   private readonly world: World;
+  /** Of each site, up to where its journal was written when it was all synced last, and when. */
+  private readonly unsynced = new Map<
+    Site,
+    { readonly run: Run; readonly slow: number; readonly end: number; readonly sinceMs: number }
+  >();
 
   constructor(world: World) {
     this.world = world;
@@ -138,6 +148,7 @@ export class Judge {
     for (const running of this.world.running) {
       this.lookAtOne(running);
       this.lookAtRuns(running);
+      this.lookAtSyncs(running);
       this.lookAtStatus(running);
     }
     this.throwBroken();
@@ -242,6 +253,24 @@ export class Judge {
     }
     for (const [name, { count, max }] of Object.entries({ waiting, asking, controllers, calls })) {
       if (count > max) throw new Broken('R9', `${site.folder}: ${count} ${name} of ${max}`);
+    }
+  }
+
+  /** R3: what is written is synced soon, also when nobody flushes. */
+  private lookAtSyncs({ site, node }: Running): void {
+    const run = node.set.ownRun();
+    if (!run || node.set.failure || site.machine.disk.crashed) return;
+    const nowMs = this.world.sites.clock.monotonicMs();
+    const { syncMs } = site.machine;
+    const slow = site.disk.struck.get('slow') ?? 0;
+    const known = this.unsynced.get(site);
+    if (known?.run !== run || known.slow !== slow || run.durable >= known.end) {
+      this.unsynced.set(site, { run, slow, end: run.writtenEnd, sinceMs: nowMs });
+      return;
+    }
+    const waitMs = nowMs - known.sinceMs;
+    if (waitMs > SYNC_INTERVAL_MS + SYNCS_OF_TWO_ROUNDS * syncMs + SYNC_PATIENCE_MS) {
+      throw new Broken('R3', `${site.folder}: number ${known.end} is unsynced for ${waitMs} ms`);
     }
   }
 
