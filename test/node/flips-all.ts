@@ -1,7 +1,7 @@
 /**
  * `npm run flips -- [every]`: every bit flip and every truncation of the live bytes of small sets
  * that were closed in order; with a number, every so many of them. Prints the counts; fails if any
- * was missed. All of them take about half an hour.
+ * was missed. All of them take about an hour.
  */
 import { faultsOf, liveFiles, makeSamples, strike } from './flips.ts';
 import type { Fault } from './flips.ts';

@@ -10,6 +10,7 @@ import type { JournalSizes } from '../../src/base/limits.ts';
 import { CURSOR_SLOT_BYTES } from '../../src/format/cursors.ts';
 import { decodeRebase } from '../../src/format/control-records.ts';
 import { decodeRecord } from '../../src/format/record.ts';
+import { MAP_HEADER_BYTES, MAP_SLOT_BYTES, mapSlotOffset } from '../../src/format/map.ts';
 import { SEGMENT_HEADER_BYTES, parseSegmentName } from '../../src/format/segment.ts';
 import type { AbsentSource } from '../../src/imageset/contents.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
@@ -28,6 +29,11 @@ const JOURNAL: JournalSizes = {
   recordPayloadBytesMax: 512,
   requestBytesMax: 4 * KIB,
 };
+
+/** The first map of the set that has most of them. */
+const FIRST_MAP = 'alpha.dirty';
+/** Behind the header of a map's head slot: its stamp, and the sum of the generations. */
+const MAP_HEAD_BYTES = 24;
 
 /** The set that has nothing to do with the others. */
 const ALONE = '/nagoya';
@@ -52,7 +58,7 @@ export interface Sample {
 export interface LiveFile {
   readonly path: string;
   readonly bytes: number;
-  /** Bytes that are checked to be zero, and that one sample is enough to try. */
+  /** Bytes that are checked to be zero, and that one file of its kind is enough to try. */
   readonly padding?: (byte: number) => boolean;
 }
 
@@ -140,7 +146,7 @@ async function closed(
 
 /**
  * The files of a sample whose every byte counts, or counts up to some place. The unused rest of
- * cursor slots is only tried in the first sample.
+ * cursor slots is only tried in the first sample, that of map slots in the first file that has any.
  */
 export function liveFiles({ disk, folder }: Sample): LiveFile[] {
   const whole = (path: string) => ({ path, bytes: disk.readFile(path).length });
@@ -156,8 +162,17 @@ export function liveFiles({ disk, folder }: Sample): LiveFile[] {
       const path = join(journal, name);
       return { path, bytes: recordsEnd(Buffer.from(disk.readFile(path))) };
     }),
-    ...maps.map((name) => whole(setPaths.map(folder, name))),
+    ...maps.map((name) => {
+      const file = whole(setPaths.map(folder, name));
+      return name === FIRST_MAP && folder === B ? file : { ...file, padding: mapPadding };
+    }),
   ];
+}
+
+/** What lies behind a head, and behind the one byte of bits that maps of so few blocks have. */
+function mapPadding(byte: number): boolean {
+  const isHead = byte < mapSlotOffset(1, 0);
+  return byte % MAP_SLOT_BYTES >= MAP_HEADER_BYTES + (isHead ? MAP_HEAD_BYTES : 1);
 }
 
 function cursorPadding(file: Buffer): (byte: number) => boolean {
