@@ -149,22 +149,24 @@ async function closed(
  * cursor slots is only tried in the first sample, that of map slots in the first file that has any.
  */
 export function liveFiles({ disk, folder }: Sample): LiveFile[] {
-  const whole = (path: string) => ({ path, bytes: disk.readFile(path).length });
-  const cursors = whole(setPaths.cursors(folder));
-  const padding = cursorPadding(Buffer.from(disk.readFile(cursors.path)));
+  const all = (path: string, padding?: LiveFile['padding']): LiveFile => {
+    const bytes = disk.readFile(path).length;
+    return padding ? { path, bytes, padding } : { path, bytes };
+  };
+  const cursors = setPaths.cursors(folder);
   const journal = setPaths.journal(folder);
   const segments = disk.list(journal, 'TEST:LIST').filter((name) => parseSegmentName(name));
   const maps = disk.list(setPaths.maps(folder), 'TEST:LIST');
   return [
-    whole(join(folder, 'set.json')),
-    folder === ALONE ? cursors : { ...cursors, padding },
+    all(join(folder, 'set.json')),
+    all(cursors, folder === ALONE ? undefined : cursorPadding(disk.readFile(cursors))),
     ...segments.map((name) => {
       const path = join(journal, name);
       return { path, bytes: recordsEnd(Buffer.from(disk.readFile(path))) };
     }),
     ...maps.map((name) => {
-      const file = whole(setPaths.map(folder, name));
-      return name === FIRST_MAP && folder === B ? file : { ...file, padding: mapPadding };
+      const isFirst = name === FIRST_MAP && folder === B;
+      return all(setPaths.map(folder, name), isFirst ? undefined : mapPadding);
     }),
   ];
 }
@@ -175,7 +177,8 @@ function mapPadding(byte: number): boolean {
   return byte % MAP_SLOT_BYTES >= MAP_HEADER_BYTES + (isHead ? MAP_HEAD_BYTES : 1);
 }
 
-function cursorPadding(file: Buffer): (byte: number) => boolean {
+function cursorPadding(bytes: Uint8Array): (byte: number) => boolean {
+  const file = Buffer.from(bytes);
   const used = [0, CURSOR_SLOT_BYTES].map((slot) => 32 + file.readUInt32LE(slot + 12));
   return (byte) => byte % CURSOR_SLOT_BYTES >= (used[Math.floor(byte / CURSOR_SLOT_BYTES)] ?? 0);
 }
