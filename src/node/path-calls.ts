@@ -14,6 +14,7 @@
  */
 import * as z from 'zod/mini';
 import type { ControllerId, MigrationId, SetId } from '../base/ids.ts';
+import type { Position } from '../base/position.ts';
 import type { PeerIdentity } from '../format/set-file.ts';
 
 const hex = /^[0-9a-f]{32}$/;
@@ -82,6 +83,11 @@ export interface PathWord {
   readonly reign: string;
   /** The newest number that the set had when the reign began: what was answered behind is lost. */
   readonly recovered: number;
+  /**
+   * Behind which position the set went on without a seal, in whichever epoch: what the sets before
+   * it answered with higher numbers is lost. Null when it never did.
+   */
+  readonly tookOverAt: Position | null;
   /** The set waits for this controller: what it lost is written again, else lost for good. */
   readonly expected: boolean;
   /** Lost writes of this controller that the set has taken again in this reign. */

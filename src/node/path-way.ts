@@ -359,8 +359,7 @@ export class PathWay {
     const { hosts } = this;
     if (hosts.state === 'open') void hosts.hold();
     if (word.reign !== this.reign) {
-      // A takeover goes on from what it has, whatever the set before had made durable.
-      if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(word.recovered);
+      if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(this.historyEnd(word));
       this.lostAtFirst = hosts.lostAbove(word.expected ? word.recovered : 0).length;
     } else if (!word.expected && this.openedReign !== this.reign) {
       hosts.lostAbove(0); // what was written again may not have been taken
@@ -375,6 +374,15 @@ export class PathWay {
     if (!word.expected) this.abandon();
     this.lost = hosts.lost;
     this.replayedTo = 0;
+  }
+
+  /**
+   * Up to where another set has what was answered here. A takeover goes on from what it has,
+   * whatever the set before had made durable; and much may have come since.
+   */
+  private historyEnd({ recovered, tookOverAt }: PathWord): number {
+    const isLater = tookOverAt !== null && tookOverAt.epoch >= this.reignEpoch;
+    return isLater ? Math.min(recovered, tookOverAt.sequence) : recovered;
   }
 
   /** The set did not wait for this controller: nobody may write that again. */

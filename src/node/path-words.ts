@@ -36,6 +36,7 @@ export function wordTo(attached: AttachedController, stand: PathStand): PathWord
     epoch: file.epoch,
     reign,
     recovered: openedAt.epoch === file.epoch ? openedAt.sequence : before,
+    tookOverAt: file.takenOverAt,
     // Behind a seal: whoever is known there lost nothing that came before it.
     expected: file.seal ? isKnown(file, attached.entry.id) : attached.expected,
     replayed: attached.replayed,

@@ -170,6 +170,30 @@ describe('[R1] a takeover by force', () => {
   });
 });
 
+test('[R2] a controller that comes late to a takeover still tells what was lost with it', async () => {
+  // Seed 83: the set had gone on behind the number at which it took over, and was opened again.
+  const { sites, gate, first, host } = await paired();
+  sites.leaveAlone(C);
+  await sites.drive(host.write(FIRST));
+  expect(await sites.drive(host.flush())).toBe(true);
+  await sites.crash(A);
+  sites.away.add(A);
+  sites.away.delete(C);
+  const before = await sites.open(C);
+  await sites.drive(before.takeOver({ force: true }));
+  const device = before.hostDevice(0);
+  if (!device) throw new Error('it has a volume');
+  const direct = new GateHost(device, sites.random);
+  for (let count = 0; count < 4; count += 1) await sites.drive(direct.write(SECOND));
+  await sites.close(C);
+  await sites.open(C);
+  await sites.drive(gate.node.add({ export: first, set: C, volume: first, replace: true }));
+  expect(await sites.drive(host.flush())).toBe(false);
+  expect(await sites.drive(host.flush())).toBe(true);
+  sites.machine(A).node = undefined;
+  await sites.closeAll();
+});
+
 /** Nobody at the controller reaches a set any more, until what comes back is called. */
 function blockFrom(sites: Sites, from: string, address = A): () => void {
   let blocked = true;

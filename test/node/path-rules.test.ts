@@ -58,6 +58,7 @@ function word(epoch: number, phase: PathPhase, change: Partial<PathWord> = {}): 
     epoch,
     reign: 'r',
     recovered: 0,
+    tookOverAt: null,
     expected: true,
     replayed: 0,
     durableSequence: 0,

@@ -108,22 +108,11 @@ export const DURABLE: readonly Mutant[] = [
     name: 'takeover-hides-a-loss',
     rule: 'R2',
     file: 'src/node/path-way.ts',
-    find: `// A takeover goes on from what it has, whatever the set before had made durable.
-      if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(word.recovered);
-      `,
-    replace: '',
-    also: [
-      { find: "  private reignSet = '';\n", replace: '' },
-      { find: '    this.reignSet = place.set.setId;\n', replace: '' },
-      {
-        find: 'private enter(place: Place, word: PathWord): void {',
-        replace: 'private enter(word: PathWord): void {',
-      },
-      { find: 'this.enter(place, word);', replace: 'this.enter(word);' },
-    ],
+    find: 'if (place.set.setId !== this.reignSet) hosts.noteHistoryEnd(',
+    replace: 'if (place.set.setId === this.reignSet) hosts.noteHistoryEnd(',
     why:
-      'What was durable needs not be kept; but the set that took over may never have got it, and ' +
-      'the next flush of its hosts covers up the loss.',
+      'Only a set that comes back can have lost something; but the one that took over may never ' +
+      'have got what was durable, and the next flush of its hosts covers up the loss.',
   },
   {
     name: 'checkpoint-counts-what-came-during-it',

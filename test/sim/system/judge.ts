@@ -49,7 +49,13 @@ export class Judge {
   /** Of each site, up to where its journal was written when it was all synced last, and when. */
   private readonly unsynced = new Map<
     Site,
-    { readonly run: Run; readonly slow: number; readonly end: number; readonly sinceMs: number }
+    {
+      readonly run: Run;
+      readonly slow: number;
+      readonly syncMs: number;
+      readonly end: number;
+      readonly sinceMs: number;
+    }
   >();
 
   constructor(world: World) {
@@ -265,11 +271,12 @@ export class Judge {
     const slow = site.disk.struck.get('slow') ?? 0;
     const known = this.unsynced.get(site);
     if (known?.run !== run || known.slow !== slow || run.durable >= known.end) {
-      this.unsynced.set(site, { run, slow, end: run.writtenEnd, sinceMs: nowMs });
+      this.unsynced.set(site, { run, slow, syncMs, end: run.writtenEnd, sinceMs: nowMs });
       return;
     }
     const waitMs = nowMs - known.sinceMs;
-    if (waitMs > SYNC_INTERVAL_MS + SYNCS_OF_TWO_ROUNDS * syncMs + SYNC_PATIENCE_MS) {
+    const slowest = Math.max(known.syncMs, syncMs);
+    if (waitMs > SYNC_INTERVAL_MS + SYNCS_OF_TWO_ROUNDS * slowest + SYNC_PATIENCE_MS) {
       throw new Broken('R3', `${site.folder}: number ${known.end} is unsynced for ${waitMs} ms`);
     }
   }

@@ -92,8 +92,7 @@ export class Mishaps {
       return;
     }
     world.wires.change(left, right, conditionsOf(fault));
-    const fair = { delayMs: 0, bytesPerSecond: undefined, blackHole: false } as const;
-    world.sites.clock.after(ms, () => world.wires.change(left, right, fair));
+    world.sites.clock.after(ms, () => world.wires.mend(left, right));
   }
 
   /** A set is closed in order, and one bit of a checksummed file turns over while it is. */

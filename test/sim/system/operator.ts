@@ -101,6 +101,13 @@ export class Operator {
         return this.give('split', primary, (node) => node.splitPair());
       case 'resync':
         return this.give('resync', primary, (node) => node.resyncPair());
+      case 'copy anew':
+        return this.give('copy anew', primary, async (node) => {
+          if (secondary === primary) return;
+          if (node.set.file.pair) await node.deletePair({ local: true });
+          await this.world.replace(secondary.folder);
+          await node.createPair({ secondary: secondary.folder, ack: this.world.shape.ack });
+        });
       case 'replicate':
         return this.give('replicate', primary, (node) =>
           node.replicate({ timeoutMs: 20_000, maxRate: undefined }),
@@ -197,20 +204,20 @@ export class Operator {
 
   /** Brings everything to rest. Throws {@link Broken} when that cannot be. */
   async bringToRest(): Promise<void> {
-    if (await this.mend(REST_LOOKS)) return;
+    if (await this.mend(REST_LOOKS, REST_STEP_MS)) return;
     const states = this.world.running.map(({ site, node }) => stateOf(site, node)).join('; ');
     throw new Broken('R6', `it does not come to rest: ${states}`);
   }
 
   /** Does what is next, one look behind the other; whether everything is at rest. */
-  async mend(looks: number): Promise<boolean> {
+  async mend(looks: number, stepMs = REST_STEP_MS / 10): Promise<boolean> {
     const { clock } = this.world.sites;
     for (let look = 0; look < looks; look += 1) {
       this.world.judge.lookDeep();
       const lacks = this.isIdle ? await this.nextStep(look) : 'a command is under way';
       if (lacks === undefined) return true;
       if (look > REST_LOOKS - 10) this.world.note(`not at rest: ${lacks}`);
-      await clock.pass(look < 10 ? REST_STEP_MS / 10 : REST_STEP_MS);
+      await clock.pass(look < 10 ? REST_STEP_MS / 10 : stepMs);
     }
     return false;
   }

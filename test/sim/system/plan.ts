@@ -8,6 +8,7 @@ import type { Survival } from '../disk.ts';
 import { seededRandom } from '../random.ts';
 import { DISK_FAULTS } from './disks.ts';
 import type { DiskFault } from './disks.ts';
+import { sceneOf } from './scenes.ts';
 
 /** What stays the same through a run. */
 export interface Shape {
@@ -22,6 +23,8 @@ export interface Shape {
   readonly depth: number;
   /** How long a sync of a sound disk takes, in milliseconds. */
   readonly syncMs: number;
+  /** What a sound link between two sites carries each way; undefined: as fast as it goes. */
+  readonly linkBytesPerSecond: number | undefined;
 }
 
 export const SITE_NAMES = ['primary', 'secondary', 'spare', 'other'] as const;
@@ -87,7 +90,15 @@ export type SimEvent =
   | { readonly kind: 'abort'; readonly role: Role }
   | {
       readonly kind: 'operator';
-      readonly what: 'split' | 'resync' | 'replicate' | 'mark' | 'verify' | 'compare' | 'status';
+      readonly what:
+        | 'split'
+        | 'resync'
+        | 'copy anew'
+        | 'replicate'
+        | 'mark'
+        | 'verify'
+        | 'compare'
+        | 'status';
     }
   /** The operator follows the runbook, for so many looks at most. */
   | { readonly kind: 'mend'; readonly looks: number }
@@ -109,6 +120,7 @@ const OPERATIONS = [
   'split',
   'resync',
   'resync',
+  'copy anew',
   'replicate',
   'mark',
   'mark',
@@ -124,7 +136,7 @@ const EVENTS_MIN = 12;
 const EVENTS_MORE = 28;
 
 /** Numbers of one seed, as plans need them. */
-interface Dice {
+export interface Dice {
   readonly random: Random;
   readonly pick: <T>(items: readonly T[]) => T;
 }
@@ -132,27 +144,32 @@ interface Dice {
 /** What may happen, and how often each of them does where nothing else is said. */
 interface Chance {
   readonly weight: number;
+  /** Something goes wrong. */
+  readonly isFault?: true;
   readonly event: (dice: Dice) => SimEvent;
 }
 
 const CHANCES: readonly Chance[] = [
-  { weight: 16, event: crash },
-  { weight: 4, event: twice },
+  { weight: 16, isFault: true, event: crash },
+  { weight: 4, isFault: true, event: twice },
   {
     weight: 5,
+    isFault: true,
     event: (dice) => ({ kind: 'stop', role: roleOf(dice), downMs: downMsOf(dice) }),
   },
   {
     weight: 6,
+    isFault: true,
     event: (dice) => ({
       kind: 'kill gate',
       gate: dice.random.below(2),
       downMs: downMsOf(dice),
     }),
   },
-  { weight: 16, event: wire },
+  { weight: 16, isFault: true, event: wire },
   {
     weight: 8,
+    isFault: true,
     event: (dice) => ({
       kind: 'disk',
       fault: dice.pick(DISK_FAULTS),
@@ -187,6 +204,7 @@ const CHANCES: readonly Chance[] = [
   { weight: 3, event: () => ({ kind: 'takeover' }) },
   {
     weight: 3,
+    isFault: true,
     event: ({ pick }) => ({
       kind: 'burn',
       role: pick(['secondary', 'primary', 'primary'] as const),
@@ -219,10 +237,18 @@ export function planOf(seed: number): Plan {
     gates: pick([0, 1, 2, 2, 2]),
     depth: 1 + random.below(4),
     syncMs: pick([0, 1, 3, 9, 30, 90]),
+    linkBytesPerSecond: pick([undefined, 100_000, 40_000, 15_000]),
   };
-  const chances = CHANCES.map(({ weight, event }) => ({ weight: weight * pick(TEMPERS), event }));
+  const chances = CHANCES.map((each) => ({ ...each, weight: each.weight * pick(TEMPERS) }));
   const events: SimEvent[] = [];
   const count = EVENTS_MIN + random.below(EVENTS_MORE);
+  if (seed % 4 > 1) {
+    const faults = chances.filter(({ isFault }) => isFault);
+    while (events.length < count) {
+      events.push(...sceneOf(dice, () => drawn(faults, dice).event(dice)));
+    }
+    return { shape, events };
+  }
   const pauses = seed % 2 === 0 ? DENSE_PAUSES_MS : PAUSES_MS;
   while (events.length < count) {
     const event = drawn(chances, dice).event(dice);

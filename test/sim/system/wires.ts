@@ -38,10 +38,13 @@ const CUT_ONE_OF = 6;
 
 export class Wires {
   private readonly sites: Sites;
+  private linkBytesPerSecond: number | undefined;
   private readonly wires = new Map<string, Wire>();
 
-  constructor(sites: Sites) {
+  /** Links between sites carry so much until `heal`. */
+  constructor(sites: Sites, linkBytesPerSecond: number | undefined) {
     this.sites = sites;
+    this.linkBytesPerSecond = linkBytesPerSecond;
     sites.chunks = seldomCut(sites.random);
     sites.beforeDial = (address, from) => this.passable(from, address);
     sites.wrap = (ends, address, from) => this.wrap(ends, from, address);
@@ -65,6 +68,11 @@ export class Wires {
       middleman.look();
     }
     if (wire.conditions.blackHole === false) for (const wake of wire.stuck.splice(0)) wake();
+  }
+
+  /** It is as sound as it was. */
+  mend(one: string, other: string): void {
+    this.change(one, other, this.soundConditions(one, other));
   }
 
   cut(one: string, other: string): void {
@@ -94,12 +102,13 @@ export class Wires {
     for (const { middleman } of this.wire(one, other).connections) middleman.spoil();
   }
 
-  /** Ends everything that is wrong with it. */
+  /** Ends everything that is wrong with it, and makes it fast. */
   heal(): void {
+    this.linkBytesPerSecond = undefined;
     for (const key of this.wires.keys()) {
       const [one = '', other = ''] = key.split('|');
       this.freshen(one, other);
-      this.change(one, other, FAIR);
+      this.mend(one, other);
     }
   }
 
@@ -124,11 +133,16 @@ export class Wires {
     ends[1] = accepted;
   }
 
+  private soundConditions(one: string, other: string): Conditions {
+    const isLink = one.startsWith('/') && other.startsWith('/');
+    return { ...FAIR, bytesPerSecond: isLink ? this.linkBytesPerSecond : undefined };
+  }
+
   private wire(one: string, other: string): Wire {
     const key = [one, other].toSorted().join('|');
     const known = this.wires.get(key);
     if (known) return known;
-    const wire = { conditions: { ...FAIR }, connections: [], stuck: [] };
+    const wire = { conditions: this.soundConditions(one, other), connections: [], stuck: [] };
     this.wires.set(key, wire);
     return wire;
   }

@@ -79,7 +79,7 @@ export class World {
     const daemons = { transfers: TRANSFERS };
     const { syncMs } = shape;
     this.sites = new Sites({ seed, volumes: VOLUMES, journal, syncMs, daemons });
-    this.wires = new Wires(this.sites);
+    this.wires = new Wires(this.sites, shape.linkBytesPerSecond);
     this.log = new GroupLog(VOLUMES.map(({ sizeBytes }) => sizeBytes));
     this.histories = VOLUMES.map(
       ({ name, sizeBytes }) => new SectorHistory(name, Math.floor(sizeBytes / SECTOR_BYTES)),
@@ -143,7 +143,9 @@ export class World {
       let wasUsable = node.set.usable;
       node.set.onChange(() => {
         const { usable } = node.set;
-        if (usable && !wasUsable) this.attempt(() => this.judge.becameUsable({ site, node }));
+        const lives = machine.disk === disk;
+        if (lives && usable && !wasUsable)
+          this.attempt(() => this.judge.becameUsable({ site, node }));
         wasUsable = usable;
       });
       machine.node = node;

@@ -1,0 +1,59 @@
+/**
+ * Scenes: something is begun while all is well, things go wrong while it is under way, and the
+ * operator mends what is left. What takes a sound pair to begin with is met that way, and not by
+ * events that come as they like. Pure.
+ */
+import type { Dice, SimEvent } from './plan.ts';
+
+/** How long it takes until the next thing goes wrong, at most. */
+const BETWEEN_MS = [3, 20, 100, 400, 1500];
+const FAULTS_MAX = 4;
+const LOOKS_MIN = 16;
+const LOOKS_MORE = 16;
+
+const MODES = ['drain', 'handoff', 'bitmap'] as const;
+
+const BEGINNINGS: readonly ((dice: Dice) => readonly SimEvent[])[] = [
+  migration,
+  migration,
+  migration,
+  migration,
+  (dice) => [...migration(dice), pause(dice), { kind: 'abort', role: 'spare' }],
+  () => [{ kind: 'operator', what: 'copy anew' }],
+  () => [{ kind: 'operator', what: 'copy anew' }],
+  (dice) => [
+    { kind: 'operator', what: 'split' },
+    { kind: 'pass', ms: 100 + dice.random.below(2000) },
+    { kind: 'operator', what: 'resync' },
+  ],
+  () => [{ kind: 'takeover' }],
+  () => [{ kind: 'burn', role: 'primary' }],
+  (dice) => [
+    {
+      kind: 'crash',
+      role: 'primary',
+      survival: dice.pick(['lose', 'random'] as const),
+      downMs: dice.random.below(1000),
+      moment: undefined,
+    },
+  ],
+];
+
+/** One scene; `fault` gives what goes wrong. */
+export function sceneOf(dice: Dice, fault: () => SimEvent): readonly SimEvent[] {
+  const { random, pick } = dice;
+  const events = [...pick(BEGINNINGS)(dice)];
+  const faults = 1 + random.below(FAULTS_MAX);
+  for (let count = 0; count < faults; count += 1) events.push(pause(dice), fault());
+  events.push({ kind: 'mend', looks: LOOKS_MIN + random.below(LOOKS_MORE) });
+  return events;
+}
+
+function pause({ random, pick }: Dice): SimEvent {
+  return { kind: 'pass', ms: random.below(pick(BETWEEN_MS)) };
+}
+
+function migration({ random, pick }: Dice): readonly SimEvent[] {
+  const copy = pick(['post', 'pre'] as const);
+  return [{ kind: 'migrate', mode: pick(MODES), copy, detach: random.below(2) === 0 }];
+}
