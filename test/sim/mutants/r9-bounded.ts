@@ -50,8 +50,9 @@ export const BOUNDED: readonly Mutant[] = [
     name: 'credit-ignored',
     rule: 'R9',
     file: 'src/link/sender.ts',
-    find: 'if (this.sent - this.consumed >= LINK_CREDIT_BYTES) return false;',
-    replace: 'if (this.consumed - this.sent >= LINK_CREDIT_BYTES) return false;',
+    find: 'if (this.sent - this.consumed >= this.options.set.transfers.creditBytes) return false;',
+    replace:
+      'if (this.consumed - this.sent >= this.options.set.transfers.creditBytes) return false;',
     why: 'The subtraction the wrong way round: nothing holds the sender back.',
   },
 ];
