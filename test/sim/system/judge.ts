@@ -243,7 +243,7 @@ export class Judge {
   /** A set that stopped has a reason that came from its disk. */
   private lookAtOne({ site, node }: Running): void {
     const { set } = node;
-    if (set.failure) {
+    if (set.failure && !site.machine.disk.crashed) {
       this.failed(site, set.failure);
       if (isRcopyError(set.failure, 'E_IO') || isRcopyError(set.failure, 'E_NO_SPACE')) {
         if (site.disk.struck.size === 0)

@@ -6,9 +6,11 @@ import { StorageNode } from '../../../src/node/storage-node.ts';
 import type { Conditions } from '../../support/middleman.ts';
 import { Broken } from './broken.ts';
 import type { Operator } from './operator.ts';
-import type { Moment, SimEvent, WireFault } from './plan.ts';
+import type { Awaited, Moment, SimEvent, WireFault } from './plan.ts';
 import type { Site, World } from './world.ts';
 
+/** How long one waits for a state. */
+const STATE_MS = 5000;
 /** How long a crash inside an operation waits for it. */
 const MEETING_MS = 250;
 const SLOW_BYTES_PER_SECOND = 30_000;
@@ -37,6 +39,13 @@ export class Mishaps {
     this.startLater(site, downMs);
   }
 
+  /** Waits until some set is in this state; for a while only. */
+  async awaitState(what: Awaited): Promise<void> {
+    const { world } = this;
+    const isSo = () => world.running.some(({ node }) => isIn(what, node));
+    for (let ms = 0; ms < STATE_MS && !isSo(); ms += 4) await world.sites.clock.pass(4);
+  }
+
   /** Waits until the power goes in this operation, or nothing of the kind comes. */
   private async meet(site: Site, moment: Moment): Promise<void> {
     const { disk } = site.machine;
@@ -56,12 +65,15 @@ export class Mishaps {
     }: Extract<SimEvent, { kind: 'crash twice' | 'failed sync and crash' }>,
   ): Promise<void> {
     const { world } = this;
-    if (kind === 'crash twice') {
+    if (kind === 'failed sync and crash') site.disk.strike('sync fails');
+    else {
       await world.crash(site.folder, survival);
-      await world.sites.drive(world.start(site.folder));
-    } else site.disk.strike('sync fails');
-    await this.pass(ms);
-    if (moment) await this.meet(site, moment);
+      const started = world.start(site.folder);
+      // It may be struck while it is opened.
+      if (moment) await this.meet(site, moment);
+      else await world.sites.drive(started);
+    }
+    if (!site.machine.disk.crashed) await this.pass(ms);
     await world.crash(site.folder, 'lose');
     this.startLater(site, 5);
   }
@@ -96,7 +108,11 @@ export class Mishaps {
   }
 
   /** A set is closed in order, and one bit of a checksummed file turns over while it is. */
-  async flip({ role, at, bit }: Extract<SimEvent, { kind: 'flip' }>): Promise<void> {
+  async flip({
+    role,
+    at,
+    bit,
+  }: Extract<SimEvent, { kind: 'flip' | 'what if it flips' }>): Promise<void> {
     const { world, operator } = this;
     const site = operator.siteOf(role);
     if (!site.machine.node || !operator.isIdle) return;
@@ -154,6 +170,18 @@ export class Mishaps {
     world.judge.rolledBack.add(site.folder);
     world.judge.forced = true;
     this.startLater(site, 50);
+  }
+}
+
+function isIn(what: Awaited, { set }: StorageNode): boolean {
+  const { role, migration } = set.file;
+  switch (what) {
+    case 'copying':
+      return migration?.side === 'target' && migration.state === 'copying';
+    case 'copied to':
+      return role === 'secondary' && set.copy !== null;
+    case 'kept in maps':
+      return role === 'primary' && set.contents.dirty.inUse;
   }
 }
 

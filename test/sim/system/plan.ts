@@ -8,13 +8,13 @@ import type { Survival } from '../disk.ts';
 import { seededRandom } from '../random.ts';
 import { DISK_FAULTS } from './disks.ts';
 import type { DiskFault } from './disks.ts';
-import { sceneOf } from './scenes.ts';
+import { actOf } from './acts.ts';
 
 /** What stays the same through a run. */
 export interface Shape {
   readonly seed: number;
-  /** Journals so small that hosts wait, and maps take over. */
-  readonly tiny: boolean;
+  /** Journals so small that hosts wait, and maps take over; or smaller still. */
+  readonly journal: 'small' | 'tiny' | 'minute';
   readonly whenFull: 'slow' | 'map';
   readonly ack: 'local' | 'remote';
   /** Path controllers; without any, hosts are connected to the set itself. */
@@ -30,6 +30,9 @@ export interface Shape {
 export const SITE_NAMES = ['primary', 'secondary', 'spare', 'other'] as const;
 /** A machine, by what it is at that moment. */
 export type Role = (typeof SITE_NAMES)[number];
+
+/** A migration's target gets what it lacks, a secondary its copy; maps stand for the journal. */
+export type Awaited = 'copying' | 'copied to' | 'kept in maps';
 
 /** Where the power of a disk goes: in the operation behind one of these. */
 export interface Moment {
@@ -80,7 +83,13 @@ export type SimEvent =
       readonly ms: number;
     }
   | { readonly kind: 'disk'; readonly fault: DiskFault; readonly role: Role; readonly ms: number }
-  | { readonly kind: 'flip'; readonly role: Role; readonly at: number; readonly bit: number }
+  | {
+      /** Of a set that is closed; or of the journal of one that dies, on a copy of its disk. */
+      readonly kind: 'flip' | 'what if it flips';
+      readonly role: Role;
+      readonly at: number;
+      readonly bit: number;
+    }
   | {
       readonly kind: 'migrate';
       readonly mode: MigrationMode;
@@ -100,6 +109,8 @@ export type SimEvent =
         | 'compare'
         | 'status';
     }
+  /** Until a set is in this state, but not for long. */
+  | { readonly kind: 'await'; readonly what: Awaited }
   /** The operator follows the runbook, for so many looks at most. */
   | { readonly kind: 'mend'; readonly looks: number }
   | { readonly kind: 'takeover' }
@@ -178,9 +189,9 @@ const CHANCES: readonly Chance[] = [
     }),
   },
   {
-    weight: 2,
+    weight: 8,
     event: ({ random, pick }) => ({
-      kind: 'flip',
+      kind: pick(['flip', 'what if it flips', 'what if it flips', 'what if it flips'] as const),
       role: pick(SITE_NAMES.slice(0, 3)),
       at: random.below(2 ** 30),
       bit: random.below(8),
@@ -231,7 +242,7 @@ export function planOf(seed: number): Plan {
   const dice = { random, pick };
   const shape: Shape = {
     seed,
-    tiny: random.below(3) === 0,
+    journal: pick(['small', 'small', 'tiny', 'minute'] as const),
     whenFull: pick(['slow', 'map', 'map']),
     ack: random.below(4) === 0 ? 'remote' : 'local',
     gates: pick([0, 1, 2, 2, 2]),
@@ -245,7 +256,7 @@ export function planOf(seed: number): Plan {
   if (seed % 4 > 1) {
     const faults = chances.filter(({ isFault }) => isFault);
     while (events.length < count) {
-      events.push(...sceneOf(dice, () => drawn(faults, dice).event(dice)));
+      events.push(...actOf(dice, () => drawn(faults, dice).event(dice)));
     }
     return { shape, events };
   }

@@ -5,6 +5,7 @@ import { Broken } from './broken.ts';
 import { Mishaps } from './mishaps.ts';
 import { Lost, Operator } from './operator.ts';
 import type { Plan, SimEvent } from './plan.ts';
+import { lookIfFlipped } from './what-if.ts';
 import { GATES, World } from './world.ts';
 
 export interface RunOutcome {
@@ -220,12 +221,16 @@ class Run {
       }
       case 'flip':
         return this.mishaps.flip(event);
+      case 'what if it flips':
+        return world.sites.drive(lookIfFlipped(world, operator.siteOf(event.role), event));
       case 'migrate':
         return operator.migrate(event.mode, event.copy, event.detach);
       case 'abort':
         return operator.abort(event.role);
       case 'operator':
         return operator.operate(event.what);
+      case 'await':
+        return this.mishaps.awaitState(event.what);
       case 'mend':
         await operator.mend(event.looks);
         return;

@@ -21,7 +21,7 @@ import { Host } from './host.ts';
 import { Judge } from './judge.ts';
 import type { Shape } from './plan.ts';
 import { SECTOR_BYTES, SectorHistory } from './sector-history.ts';
-import { TRANSFERS, VOLUMES } from './sizes.ts';
+import { MINUTE_JOURNAL, TRANSFERS, VOLUMES } from './sizes.ts';
 import { tap } from './tap.ts';
 import { Wires } from './wires.ts';
 
@@ -29,6 +29,7 @@ import { Wires } from './wires.ts';
 export const FOLDERS = ['/tokyo', '/osaka', '/kyoto', '/sapporo'] as const;
 export const GATES = ['north', 'south'] as const;
 
+const JOURNALS = { small: SMALL_JOURNAL, tiny: TINY_JOURNAL, minute: MINUTE_JOURNAL };
 /** How soon a set is opened again that could not be. */
 const RETRY_MS = 2000;
 /** NBD clients of all hosts of a machine may hold so much. */
@@ -74,7 +75,7 @@ export class World {
 
   constructor(seed: number, shape: Shape) {
     this.shape = shape;
-    this.journal = shape.tiny ? TINY_JOURNAL : SMALL_JOURNAL;
+    this.journal = JOURNALS[shape.journal];
     const { journal } = this;
     const daemons = { transfers: TRANSFERS };
     const { syncMs } = shape;

@@ -1,5 +1,5 @@
 /**
- * Scenes: something is begun while all is well, things go wrong while it is under way, and the
+ * Acts: something is begun while all is well, things go wrong while it is under way, and the
  * operator mends what is left. What takes a sound pair to begin with is met that way, and not by
  * events that come as they like. Pure.
  */
@@ -11,6 +11,7 @@ const FAULTS_MAX = 4;
 const LOOKS_MIN = 16;
 const LOOKS_MORE = 16;
 
+const STATES = ['copying', 'copying', 'copied to', 'kept in maps'] as const;
 const MODES = ['drain', 'handoff', 'bitmap'] as const;
 
 const BEGINNINGS: readonly ((dice: Dice) => readonly SimEvent[])[] = [
@@ -39,10 +40,11 @@ const BEGINNINGS: readonly ((dice: Dice) => readonly SimEvent[])[] = [
   ],
 ];
 
-/** One scene; `fault` gives what goes wrong. */
-export function sceneOf(dice: Dice, fault: () => SimEvent): readonly SimEvent[] {
+/** One act; `fault` gives what goes wrong. */
+export function actOf(dice: Dice, fault: () => SimEvent): readonly SimEvent[] {
   const { random, pick } = dice;
   const events = [...pick(BEGINNINGS)(dice)];
+  if (random.below(2) === 0) events.push({ kind: 'await', what: pick(STATES) });
   const faults = 1 + random.below(FAULTS_MAX);
   for (let count = 0; count < faults; count += 1) events.push(pause(dice), fault());
   events.push({ kind: 'mend', looks: LOOKS_MIN + random.below(LOOKS_MORE) });
