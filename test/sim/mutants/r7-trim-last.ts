@@ -19,24 +19,15 @@ export const TRIM_LAST: readonly Mutant[] = [
     why: 'The comparison the wrong way round: what only one of both has is trimmed.',
   },
   {
-    name: 'trims-before-the-cursors',
+    name: 'owed-from-one-too-late',
     rule: 'R7',
-    file: 'src/imageset/image-set.ts',
-    find: `let { applied, secondary } = this;
-      await this.cursorsStore.save(() => {
-        ({ applied, secondary } = this);
-        return this.cursors(clean);
-      });
-      this.appliedDurably = applied;
-      this.secondaryDurably = secondary?.durable;`,
-    replace: `await this.cursorsStore.save(() => {
-        this.appliedDurably = this.applied;
-        this.secondaryDurably = this.secondary?.durable;
-        return this.cursors(clean);
-      });`,
+    file: 'src/imageset/lacking.ts',
+    find: 'const behind = run.epoch === from.epoch ? from.sequence : run.identity.first - 1;',
+    replace:
+      'const behind = run.epoch === from.epoch ? from.sequence + 1 : run.identity.first - 1;',
     why:
-      'The numbers are noted where they are taken; but a trim that comes during the save goes by ' +
-      'what is not on disk yet.',
+      'The map takes over behind the number that the secondary has; one more, and the blocks of ' +
+      'one record are owed by nobody.',
   },
   {
     name: 'maps-named-before-they-are-saved',
