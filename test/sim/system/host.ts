@@ -24,6 +24,8 @@ export interface HostParts {
   /** Requests under way at a time. */
   readonly depth: number;
   readonly requestBytesMax: number;
+  /** Where everybody is at work now, in sectors; undefined for everywhere. */
+  hotPlace(): { readonly first: number; readonly count: number } | undefined;
   /** A stream to whoever serves the volume now. */
   dial(): Promise<ByteStream>;
   /** No controller leads it: it has to find the set that serves its volume by itself. */
@@ -120,7 +122,8 @@ export class Host {
 
   private async one(): Promise<void> {
     const { random, sectors, requestBytesMax } = this.parts;
-    const first = random.below(sectors);
+    const hot = random.below(12) > 0 ? this.parts.hotPlace() : undefined;
+    const first = hot ? hot.first + random.below(hot.count) : random.below(sectors);
     const most = Math.min(sectors - first, Math.floor(requestBytesMax / SECTOR_BYTES));
     const count = 1 + random.below(random.below(4) === 0 ? most : Math.min(most, 4));
     const choice = random.below(20);

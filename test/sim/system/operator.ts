@@ -7,6 +7,7 @@ import { isRcopyError, messageOf } from '../../../src/base/errors.ts';
 import type { MigrationCopy, MigrationMode } from '../../../src/node/answers.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
 import { Broken } from './broken.ts';
+import type { Running } from './judge.ts';
 import type { Role, SimEvent } from './plan.ts';
 import type { Gate } from '../../support/gates.ts';
 import { FOLDERS } from './world.ts';
@@ -280,7 +281,7 @@ export class Operator {
     }
     const { site, node } = primary;
     for (const gate of world.gates) {
-      if (await this.leadsElsewhere(gate, site.folder, late)) return `${gate.name} leads elsewhere`;
+      if (await this.leadsElsewhere(gate, primary, late)) return `${gate.name} leads elsewhere`;
     }
     const { pair } = node.set.file;
     if (!pair || pair.state === 'takeover') return this.pairAnew(site, node);
@@ -348,9 +349,17 @@ export class Operator {
   }
 
   /** A controller follows by itself; after a takeover by force an operator says where to. */
-  private async leadsElsewhere(gate: Gate, to: string, late: boolean): Promise<boolean> {
+  private async leadsElsewhere(
+    gate: Gate,
+    { site, node }: Running,
+    late: boolean,
+  ): Promise<boolean> {
     const { exports } = await gate.node.list();
-    const astray = exports.filter(({ set }) => set.address !== to);
+    const to = site.folder;
+    // It may be led to the set that stood there before: another one is not taken for it (R5).
+    const isThere = (set: { id: string; address: string }) =>
+      set.address === to && set.id === node.set.file.setId;
+    const astray = exports.filter(({ set }) => !isThere(set));
     for (const { export: exported, volume } of late ? astray : []) {
       this.world.note(`${gate.name}: ${exported} is led to ${to}`);
       const request = { export: exported, set: to, volume, replace: true };

@@ -39,6 +39,11 @@ export class SectorHistory {
     this.sectors = Array.from({ length: sectors }, () => [BLANK]);
   }
 
+  /** Sectors. */
+  get count(): number {
+    return this.sectors.length;
+  }
+
   /** A moment, later than all before. */
   now(): number {
     this.time += 1;

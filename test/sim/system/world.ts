@@ -30,6 +30,9 @@ export const FOLDERS = ['/tokyo', '/osaka', '/kyoto', '/sapporo'] as const;
 export const GATES = ['north', 'south'] as const;
 
 const JOURNALS = { small: SMALL_JOURNAL, tiny: TINY_JOURNAL, minute: MINUTE_JOURNAL };
+/** How long hosts are at work in one place, and how large that is. */
+const HOT_MS = 1200;
+const HOT_SECTORS = 16;
 /** How soon a set is opened again that could not be. */
 const RETRY_MS = 2000;
 /** NBD clients of all hosts of a machine may hold so much. */
@@ -275,6 +278,7 @@ export class World {
             volume: name,
             sectors: Math.floor(sizeBytes / SECTOR_BYTES),
             history,
+            hotPlace: () => this.hotPlace(history),
             clock,
             random,
             id,
@@ -288,6 +292,14 @@ export class World {
         );
       }
     }
+  }
+
+  /** The same for all hosts of a volume; another one soon. */
+  private hotPlace({ count }: SectorHistory): { first: number; count: number } | undefined {
+    if (!this.shape.isLocal) return undefined;
+    const time = Math.floor(this.sites.clock.monotonicMs() / HOT_MS);
+    const first = seededRandom(this.shape.seed + 7919 * time).below(count - HOT_SECTORS);
+    return { first, count: HOT_SECTORS };
   }
 
   /** A host's stream to its controller, or to the set that takes its writes. */
