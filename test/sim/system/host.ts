@@ -92,6 +92,15 @@ export class Host {
     if (this.client && !this.parts.isDirect) this.ignorantOn = this.connection;
   }
 
+  /** Writes to every sector: a copy that lacks one is seen then. */
+  async fill(): Promise<void> {
+    const { sectors, requestBytesMax } = this.parts;
+    const most = Math.floor(requestBytesMax / SECTOR_BYTES);
+    for (let first = 0; first < sectors; first += most) {
+      await this.write(first, Math.min(most, sectors - first), false);
+    }
+  }
+
   /** Asks for a flush; resolves with whether it was answered. */
   async flush(): Promise<boolean> {
     const start = this.history.now();

@@ -21,6 +21,8 @@ export interface Shape {
   readonly gates: number;
   /** Requests that a host has under way at most. */
   readonly depth: number;
+  /** Hosts have written to every sector before anything happens. */
+  readonly isFilled: boolean;
   /** Hosts are at work in one place of a volume for a while, and leave the rest alone. */
   readonly isLocal: boolean;
   /** How long a sync of a sound disk takes, in milliseconds. */
@@ -249,6 +251,7 @@ export function planOf(seed: number): Plan {
     ack: random.below(4) === 0 ? 'remote' : 'local',
     gates: pick([0, 1, 2, 2, 2]),
     depth: 1 + random.below(4),
+    isFilled: random.below(4) > 0,
     isLocal: random.below(2) === 0,
     syncMs: pick([0, 1, 3, 9, 30, 90]),
     linkBytesPerSecond: pick([undefined, 100_000, 40_000, 15_000]),

@@ -110,6 +110,13 @@ class Run {
       await gate?.lead('/tokyo', ...sites.volumes.map((volume) => volume.name));
     }
     world.addHosts();
+    await sites.clock.pass(20); // until they are connected
+    if (shape.isFilled) {
+      for (const { name } of sites.volumes) {
+        const host = world.hosts.find(({ volume }) => volume === name);
+        await sites.drive(host?.fill() ?? nothing());
+      }
+    }
     for (const host of world.hosts) host.isWorking = true;
     await sites.clock.pass(200);
   }
