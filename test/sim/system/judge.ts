@@ -31,8 +31,8 @@ const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 2);
 
 /** So soon a secondary's word is there, where nothing is held back. */
 const WORDS_MS = 1000;
-/** A primary that heard nothing for so long, or nothing new, says that. */
-const STALL_MS = 2 * SILENCE_MS;
+/** A primary that heard nothing new for so long, though nothing is held back, says that. */
+const STALL_MS = SILENCE_MS;
 
 export interface Running {
   readonly site: Site;
@@ -355,7 +355,8 @@ export class Judge {
     const nowMs = this.world.sites.clock.monotonicMs();
     const durable = secondary.set.ownRun()?.durable ?? 0;
     const known = this.stalled.get(node);
-    const isSame = known?.secondary === secondary && known.durable === durable;
+    const isHeld = this.world.wires.passesSinceMs(site.folder, peerOf(node)) <= STALL_MS;
+    const isSame = known?.secondary === secondary && known.durable === durable && !isHeld;
     if (!isSame || durable >= node.set.newest || secondary.set.file.epoch !== node.set.file.epoch) {
       this.stalled.set(node, { secondary, durable, sinceMs: nowMs });
     } else if (nowMs - known.sinceMs > STALL_MS) {
@@ -460,6 +461,10 @@ interface SeenCopy {
   readonly fallBacks: number;
   readonly epoch: number;
   readonly base: string;
+}
+
+function peerOf({ set }: StorageNode): string {
+  return set.file.pair?.peer.address ?? '';
 }
 
 function isSystemError(error: unknown): boolean {

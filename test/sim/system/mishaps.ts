@@ -110,12 +110,12 @@ export class Mishaps {
   }
 
   /** The targets of migrations that have come to this step. */
-  private movedTo(step: 'switching' | 'sealed'): Site[] {
+  private movedTo(step: Extract<SimEvent, { kind: 'switch' }>['step']): Site[] {
     const { world } = this;
     const hasCome = (node: StorageNode): boolean => {
       const { migration } = node.set.file;
       if (migration?.side !== 'target') return false;
-      if (step === 'switching') return migration.state === 'switching';
+      if (step !== 'sealed') return migration.state === step;
       const source = world.node(migration.source.address);
       return source?.set.file.seal?.migrationId === migration.id;
     };

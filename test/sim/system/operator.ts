@@ -215,6 +215,8 @@ export class Operator {
       this.lastSecondary = primary;
     } catch (error) {
       judge.failed(secondary, error);
+      // A copy had begun there before the primary burnt: the other one was the only whole one.
+      if (!node.set.usable) throw new Lost(`${secondary.folder} was being copied to`);
       throw new Broken('R6', `nobody can take over: ${messageOf(error)}`);
     }
   }

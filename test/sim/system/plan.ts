@@ -105,7 +105,7 @@ export type SimEvent =
   /** Something goes wrong so soon behind a step of a migration that is under way. */
   | {
       readonly kind: 'switch';
-      readonly step: 'switching' | 'sealed';
+      readonly step: 'switching' | 'sealed' | 'copying';
       readonly blow: Blow;
       readonly afterMs: number;
       readonly ms: number;
@@ -254,7 +254,7 @@ const CHANCES: readonly Chance[] = [
 const TEMPERS = [0, 1, 1, 1, 3, 6];
 
 /** Every so many events comes a scene; so many runs end with another history. */
-const SCENE_ONE_OF = 16;
+const SCENE_ONE_OF = 6;
 const SET_BACK_ONE_OF = 16;
 
 export function planOf(seed: number): Plan {

@@ -15,25 +15,46 @@ export type Blow = (typeof BLOWS)[number];
 
 /** Seldom would they come so by chance. */
 export const SCENES: readonly ((dice: Dice) => readonly SimEvent[])[] = [
-  /** The source cannot reach the secondary while everybody moves; then it is gone, or is back. */
+  /** The source does not reach the secondary, while its successor does and hosts write there. */
   ({ random, pick }) => [
-    between('secondary', 'primary', pick(['hole', 'late', 'slow']), pick([400, 4000, 30_000])),
+    between('secondary', 'primary', 'hole', pick([400, 4000, 30_000, 30_000])),
     pause(random.below(300)),
-    between('spare', 'primary', pick(['slow', 'late']), pick([0, 6000])),
+    migration('drain', pick(['post', 'pre'])),
+    pause(pick([1000, 5000, 12_000])),
+  ],
+  /** The same, and something goes wrong while everybody moves and blocks are fetched. */
+  ({ random, pick }) => [
+    between('secondary', 'primary', pick(['hole', 'hole', 'late', 'slow']), pick([4000, 30_000])),
+    pause(random.below(300)),
+    between('spare', 'primary', pick(['slow', 'late']), pick([500, 6000])),
     migration(pick(['drain', 'drain', 'handoff', 'bitmap']), pick(['post', 'post', 'pre'])),
     {
       kind: 'switch',
-      step: pick(['switching', 'sealed', 'sealed']),
-      blow: pick(BLOWS),
+      step: pick(['switching', 'sealed', 'copying', 'copying']),
+      blow: pick(['the source dies', ...BLOWS] as const),
       afterMs: random.below(pick([5, 40, 400])),
       ms: pick([500, 6000]),
     },
-    pause(pick([500, 4000, 20_000])),
+    pause(pick([500, 4000, 12_000])),
+  ],
+  /** The switch is tried twice, and what the secondary lacks is asked for again. */
+  ({ random, pick }) => [
+    between('secondary', 'primary', 'hole', 30_000),
+    pause(500 + random.below(1000)),
+    migration('bitmap', pick(['post', 'post', 'pre'])),
+    {
+      kind: 'switch',
+      step: 'switching',
+      blow: pick(['the target dies', 'links of the target break']),
+      afterMs: random.below(pick([4, 30, 200])),
+      ms: 500,
+    },
+    pause(8000),
   ],
   /** The disk of the secondary hangs, the journal runs full, and the primary is moved. */
   ({ random, pick }) => [
-    { kind: 'disk', fault: 'hangs', role: 'secondary', ms: pick([12_000, 50_000]) },
-    pause(pick([4000, 30_000])),
+    { kind: 'disk', fault: 'hangs', role: 'secondary', ms: pick([20_000, 50_000]) },
+    pause(pick([4000, 18_000])),
     { kind: 'operator', what: 'many marks' },
     pause(random.below(500)),
     migration(pick(MODES), 'post'),
