@@ -119,7 +119,7 @@ describe('a migration', () => {
     expect(a.status().migration).toMatchObject({ side: 'source', sourceNeeded: false });
   });
 
-  test('[R10] its source does not say that the secondary is usable, which is copied to', async () => {
+  test('[R10] its source does not call the secondary usable, which is copied to', async () => {
     const sites = new Sites({ syncMs: 3 });
     const { a, c } = await sites.paired();
     await sites.drive(a.splitPair());

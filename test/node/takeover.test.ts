@@ -289,7 +289,7 @@ test('[R10] a set that took over is not told to replicate, which is refused', as
 });
 
 describe('a takeover while a copy begins', () => {
-  test('[R1] is refused: what the set held before is no state of the volumes any more', async () => {
+  test('[R1] is refused: what the set held before is no state of the volumes now', async () => {
     const { sites, a, c } = await pairWithTinyJournal();
     await sites.drive(a.splitPair());
     await sites.writeMuch(A);
