@@ -390,7 +390,7 @@ export class Judge {
     const { pair, health, journal } = node.status();
     const where = site.folder;
     // A start after a crash may write the tail anew, into one segment more; a secondary may need
-    // one more for the head of an epoch. Whoever takes hosts' writes has kept the room for its seal.
+    // one more for the head of an epoch. Whoever takes hosts' writes has kept room for its seal.
     const most = journal.capacityBytes + node.set.journal.sizes.segmentBytes;
     const atFirst = this.journalAtFirst.get(node) ?? most;
     const own = Math.min(most, Math.max(journal.capacityBytes, atFirst));

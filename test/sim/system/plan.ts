@@ -280,10 +280,9 @@ export function planOf(seed: number): Plan {
     while (events.length < count) {
       events.push(...actOf(dice, () => drawn(faults, dice).event(dice)));
     }
-    return { shape, events };
+    return { shape, events: [...events, ...endOf(dice)] };
   }
   const pauses = seed % 2 === 0 ? DENSE_PAUSES_MS : PAUSES_MS;
-  const setsBack = random.below(SET_BACK_ONE_OF) === 0;
   while (events.length < count) {
     const event = drawn(chances, dice).event(dice);
     events.push({ kind: 'pass', ms: random.below(pick(pauses)) });
@@ -292,8 +291,12 @@ export function planOf(seed: number): Plan {
     if (event.kind === 'migrate' && random.below(2) === 0) events.push(slowCopy(dice));
     events.push(event);
   }
-  if (setsBack) events.push({ kind: 'set back' });
-  return { shape, events };
+  return { shape, events: [...events, ...endOf(dice)] };
+}
+
+/** Some runs end with another history. */
+function endOf({ random }: Dice): readonly SimEvent[] {
+  return random.below(SET_BACK_ONE_OF) === 0 ? [{ kind: 'set back' }] : [];
 }
 
 function drawn(chances: readonly Chance[], { random }: Dice): Chance {

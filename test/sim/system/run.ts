@@ -203,8 +203,8 @@ class Run {
 
   /**
    * R5: the disk of the primary goes back in time, and other records get the numbers that were lost
-   * with that, before its secondary can be reached again. Both have as many then, and only the chain
-   * says that they are not the same. What hosts were answered is lost, so the run ends here.
+   * with that, before its secondary can be reached again. Both have as many then, and only the
+   * chain says that they are not the same. What hosts were answered is lost, so the run ends here.
    */
   private async setBack(): Promise<never> {
     const { world, operator } = this;
