@@ -155,7 +155,9 @@ function secondaryStatus(
 }
 
 /** Whether the secondary's data can be used, by its last word; null when that does not say it. */
-function secondaryUsable({ secondary, contents }: ImageSet, pair: PairEntry): boolean | null {
+function secondaryUsable({ secondary, contents, file }: ImageSet, pair: PairEntry): boolean | null {
+  // Whoever follows this set may copy to it by now, and nothing of that is heard here.
+  if (file.seal) return null;
   switch (pair.state) {
     case 'paired':
       return secondary ? true : null;

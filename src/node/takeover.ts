@@ -153,6 +153,7 @@ function notInStep({ file, folder }: ImageSet): RcopyError | undefined {
  * is not part of the history that goes on here. The links to it have ended.
  */
 export async function takeOverByForce(set: ImageSet): Promise<TakeoverAnswer> {
+  checkTakeover(set, true); // a copy may have begun before its link ended
   if (set.file.role === 'secondary') await takeAllIn(set);
   const { seal: sealed, pair } = set.file;
   const at = sealed

@@ -119,6 +119,22 @@ describe('a migration', () => {
     expect(a.status().migration).toMatchObject({ side: 'source', sourceNeeded: false });
   });
 
+  test('[R10] its source does not call the secondary usable, which is copied to', async () => {
+    const sites = new Sites({ syncMs: 3 });
+    const { a, c } = await sites.paired();
+    await sites.drive(a.splitPair());
+    await sites.write(A, write(0, 0, 30_000, 1));
+    expect(a.status().pair?.usable).toBe(true);
+    const b = await sites.create(B);
+    const said = new Set<boolean | null | undefined>();
+    const stop = c.set.onChange(() => {
+      if (!c.set.usable) said.add(a.status().pair?.usable);
+    });
+    await sites.drive(b.migrate({ ...MIGRATE, mode: 'bitmap' }));
+    stop();
+    expect([...said]).toEqual([null]);
+  });
+
   test.each(['drain', 'handoff', 'bitmap'] as const)(
     'by %s counts what is owed of the epoch before, and how old it is',
     async (mode) => {

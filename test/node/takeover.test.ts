@@ -4,7 +4,7 @@ import { submitAndWait } from '../../src/device/device.ts';
 import type { StorageNode } from '../../src/node/storage-node.ts';
 import { difference, pattern, peekAll, write } from '../support/image-sets.ts';
 import { MovingHost } from '../support/moving-host.ts';
-import { A, B, C, MIGRATE, REPLICATE, Sites } from '../support/sites.ts';
+import { A, B, C, MIGRATE, REPLICATE, Sites, pairWithTinyJournal } from '../support/sites.ts';
 import type { SitesOptions } from '../support/sites.ts';
 
 async function paired(options: SitesOptions = {}) {
@@ -286,4 +286,26 @@ test('[R10] a set that took over is not told to replicate, which is refused', as
   const { c } = await sites.paired();
   await sites.drive(c.takeOver({ force: false }));
   expect(c.status().health.next ?? '').not.toMatch(/replicate/);
+});
+
+describe('a takeover while a copy begins', () => {
+  test('[R1] is refused: what the set held before is no state of the volumes now', async () => {
+    const { sites, a, c } = await pairWithTinyJournal();
+    await sites.drive(a.splitPair());
+    await sites.writeMuch(A);
+    let takeover: Promise<unknown> | undefined;
+    const { identity } = c.set;
+    const update = identity.update.bind(identity);
+    identity.update = (change) => {
+      const begins = change(c.set.file).pair?.state === 'copying';
+      if (begins) takeover ??= c.takeOver({ force: true });
+      return update(change);
+    };
+    await sites.drive(a.resyncPair());
+    const copied = sites.drive(a.replicate(REPLICATE)).catch(() => undefined);
+    await sites.clock.run(() => takeover !== undefined);
+    expect((await sites.refusal(takeover ?? Promise.resolve())).code).toBe('E_STATE');
+    expect(c.set.file.role).toBe('secondary');
+    await copied;
+  });
 });

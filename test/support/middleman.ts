@@ -48,6 +48,10 @@ export class Middleman {
   private readonly toLeft: Pipe;
   private over = false;
   private spoils = false;
+  /** One bit of every so many bytes is turned over, and how many have passed since the last one. */
+  private lies: { readonly everyBytes: number; passed: number } | undefined;
+  /** Since when the dialler, and the acceptor, know that it is over, in milliseconds. */
+  private readonly known: { left?: number; right?: number } = {};
 
   constructor(parts: MiddlemanParts) {
     this.parts = parts;
@@ -56,11 +60,13 @@ export class Middleman {
       admit: (bytes) => this.admit('arrivedRight', bytes),
       carry: (chunk) => this.carry(chunk),
       hole: 'from dialler',
+      ended: (by) => this.learn(by === 'from' ? 'left' : 'right'),
     });
     this.toLeft = new Pipe(parts, right, left, {
       admit: (bytes) => this.admit('arrivedLeft', bytes),
       carry: (chunk) => this.carry(chunk),
       hole: 'from acceptor',
+      ended: (by) => this.learn(by === 'from' ? 'right' : 'left'),
     });
     for (const [from, there, back] of [
       [left, this.toRight, this.toLeft],
@@ -79,6 +85,15 @@ export class Middleman {
     return this.over;
   }
 
+  /** Whether the dialler, or the acceptor, has known for so long that it is over. */
+  isKnownOver(side: 'left' | 'right', sinceMs: number): boolean {
+    return this.parts.clock.monotonicMs() - (this.known[side] ?? Infinity) >= sinceMs;
+  }
+
+  private learn(side: 'left' | 'right'): void {
+    this.known[side] ??= this.parts.clock.monotonicMs();
+  }
+
   /** To be called when the conditions have changed. */
   look(): void {
     this.toRight.goOn();
@@ -90,22 +105,35 @@ export class Middleman {
     this.spoils = true;
   }
 
+  /** From now on one bit of every so many bytes is turned over; undefined ends that. */
+  spoilEvery(bytes: number | undefined): void {
+    this.lies = bytes === undefined ? undefined : { everyBytes: bytes, passed: 0 };
+  }
+
   /** Breaks the connection for both; in a black hole nobody hears of it. */
   cut(): void {
     if (this.over) return;
     this.over = true;
+    this.learn('left');
+    this.learn('right');
     const broken = new Error('the network cut the connection');
     for (const end of [this.parts.left, this.parts.right]) end.destroy(broken);
   }
 
   /** The chunk as it arrives. */
   private carry(chunk: Uint8Array): Uint8Array {
+    if (this.lies) return this.lied(chunk, this.lies);
     if (!this.spoils) return chunk;
     this.spoils = false;
-    const spoilt = Uint8Array.from(chunk);
-    const at = Math.floor(spoilt.length / 2);
-    spoilt[at] = (spoilt[at] ?? 0) ^ 0x10;
-    return spoilt;
+    return withoutTruth(chunk, Math.floor(chunk.length / 2));
+  }
+
+  private lied(chunk: Uint8Array, lies: { readonly everyBytes: number; passed: number }) {
+    const at = lies.everyBytes - lies.passed;
+    lies.passed += chunk.length;
+    if (at >= chunk.length) return chunk;
+    lies.passed = 0;
+    return withoutTruth(chunk, at);
   }
 
   /** How many of `bytes` still arrive; the connection is cut behind them where they are not all. */
@@ -119,6 +147,13 @@ export class Middleman {
   }
 }
 
+/** The chunk with one bit turned over. */
+function withoutTruth(chunk: Uint8Array, at: number): Uint8Array {
+  const spoilt = Uint8Array.from(chunk);
+  spoilt[at] = (spoilt[at] ?? 0) ^ 0x10;
+  return spoilt;
+}
+
 type Item =
   | { readonly dueMs: number; readonly chunk: Uint8Array }
   | { readonly dueMs: number; readonly end: Error | undefined };
@@ -130,6 +165,8 @@ interface Direction {
   readonly carry: (chunk: Uint8Array) => Uint8Array;
   /** The black hole that swallows this direction only. */
   readonly hole: Conditions['blackHole'];
+  /** One of its two ends knows that the connection is over. */
+  readonly ended: (by: 'from' | 'to') => void;
 }
 
 /** One direction. */
@@ -165,6 +202,7 @@ class Pipe {
 
   end(error: Error | undefined): void {
     const { clock, conditions } = this.parts;
+    this.direction.ended('from');
     this.items.push({ dueMs: clock.monotonicMs() + conditions.delayMs, end: error });
     this.pump();
   }
@@ -191,9 +229,14 @@ class Pipe {
       }
       this.items.shift();
       if ('chunk' in item) this.pass(this.piece(item.dueMs, item.chunk));
-      else if (item.end) this.to.destroy(item.end);
-      else this.to.end();
+      else this.finish(item.end);
     }
+  }
+
+  private finish(error: Error | undefined): void {
+    this.direction.ended('to');
+    if (error) this.to.destroy(error);
+    else this.to.end();
   }
 
   /** At a rate bytes trickle: as much as comes in a twentieth of a second, and the rest behind. */

@@ -43,6 +43,8 @@ export interface Machine {
   streams: ByteStream[];
   /** How long each of its syncs takes, in milliseconds of the simulated clock. */
   syncMs: number;
+  /** While its disk hangs: what ends the syncs that were begun. */
+  hung?: (() => void)[] | undefined;
 }
 
 /** Both ends of a new link; a test gives back what stands in their place. */
@@ -104,7 +106,8 @@ export class Sites {
     if (known) return known;
     const { syncMs, clock, seed } = this;
     const defer = (action: () => void) => {
-      if (machine.syncMs > 0) clock.after(machine.syncMs, action);
+      if (machine.hung) machine.hung.push(action);
+      else if (machine.syncMs > 0) clock.after(machine.syncMs, action);
       else queueMicrotask(action);
     };
     const disk = new SimulatedDisk({ seed, defer });

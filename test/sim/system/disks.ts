@@ -4,7 +4,8 @@ import type { Operation, OperationKind } from '../device.ts';
 import type { Moment } from './plan.ts';
 
 export const DISK_FAULTS = ['full', 'slow', 'sync fails', 'write fails', 'read fails'] as const;
-export type DiskFault = (typeof DISK_FAULTS)[number];
+/** One that hangs ends no sync until it is sound again. */
+export type DiskFault = (typeof DISK_FAULTS)[number] | 'hangs';
 
 /** They change nothing. */
 const IS_HARMLESS: ReadonlySet<OperationKind> = new Set(['read', 'list', 'status', 'size', 'lock']);
@@ -33,6 +34,7 @@ export class BadDisk {
   /** To be called when the machine has another disk: what was left of the last one. */
   attach(): void {
     this.moment = undefined;
+    this.release();
     this.machine.disk.hook = (operation) => this.verdict(operation);
   }
 
@@ -45,15 +47,28 @@ export class BadDisk {
     const { disk } = this.machine;
     if (fault === 'full') disk.capacityBytes = disk.bytesAllocated;
     else if (fault === 'slow') this.machine.syncMs = SLOW_MS;
+    else if (fault === 'hangs') this.machine.hung ??= [];
     else
       this.due[fault === 'sync fails' ? 'sync' : fault === 'write fails' ? 'write' : 'read'] += 1;
-    if (fault === 'full' || fault === 'slow') this.count(fault);
+    if (fault === 'full' || fault === 'slow' || fault === 'hangs') this.count(fault);
   }
 
   heal(): void {
     this.machine.disk.capacityBytes = Number.POSITIVE_INFINITY;
     this.machine.syncMs = this.syncMs;
+    this.release();
     Object.assign(this.due, { sync: 0, write: 0, read: 0 });
+  }
+
+  get hangs(): boolean {
+    return this.machine.hung !== undefined;
+  }
+
+  /** Ends the syncs that hang. */
+  private release(): void {
+    const hung = this.machine.hung ?? [];
+    this.machine.hung = undefined;
+    for (const end of hung) end();
   }
 
   private verdict({ kind, index }: Operation): void | 'fail' {

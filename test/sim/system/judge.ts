@@ -29,6 +29,11 @@ const HOST_WAIT_MS_MAX = PATH_HOLD_MS + ROOM_WAIT_MS + 30_000;
 /** A dead link is found after so many beats, and one more that was under way. */
 const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 2);
 
+/** So soon a secondary's word is there, where nothing is held back. */
+const WORDS_MS = 1000;
+/** A primary that heard nothing new for so long, though nothing is held back, says that. */
+const STALL_MS = SILENCE_MS;
+
 export interface Running {
   readonly site: Site;
   readonly node: StorageNode;
@@ -46,6 +51,14 @@ export class Judge {
   /** Looks at the whole system so far. */
   looks = 0;
   private readonly world: World;
+  /** How large the journal was when the set was opened. */
+  private readonly journalAtFirst = new WeakMap<StorageNode, number>();
+  /** Since when each set is no usable secondary. */
+  private readonly unusableSince = new WeakMap<StorageNode, number>();
+  /** Since when the secondary of each set lacks something and makes nothing durable. */
+  private readonly stalled = new WeakMap<StorageNode, Stall>();
+  /** The copy that each secondary was in at the last look. */
+  private readonly copies = new WeakMap<StorageNode, SeenCopy>();
   /** Of each site, up to where its journal was written when it was all synced last, and when. */
   private readonly unsynced = new Map<
     Site,
@@ -91,6 +104,7 @@ export class Judge {
   /** A set was opened and serves nobody yet. */
   opened(site: Site, node: StorageNode): void {
     const { set } = node;
+    this.journalAtFirst.set(node, set.journal.bytes);
     const { log } = this.world;
     if (this.isStrange(site, node)) return;
     const { role, seal, epoch } = set.file;
@@ -150,14 +164,23 @@ export class Judge {
     this.throwBroken();
     const { primary } = this;
     if (primary) this.lookAtPrimary(primary);
+    if (primary) this.lookAtCopy(primary);
     if (this.world.gates.length > 0) this.lookAtHosts();
     for (const running of this.world.running) {
+      this.noteUsable(running);
       this.lookAtOne(running);
       this.lookAtRuns(running);
       this.lookAtSyncs(running);
       this.lookAtStatus(running);
     }
     this.throwBroken();
+  }
+
+  private noteUsable({ node }: Running): void {
+    if (node.set.usable) this.unusableSince.delete(node);
+    else if (!this.unusableSince.has(node)) {
+      this.unusableSince.set(node, this.world.sites.clock.monotonicMs());
+    }
   }
 
   private throwBroken(): void {
@@ -267,6 +290,10 @@ export class Judge {
     const run = node.set.ownRun();
     if (!run || node.set.failure || site.machine.disk.crashed) return;
     const nowMs = this.world.sites.clock.monotonicMs();
+    if (site.disk.hangs) {
+      this.unsynced.delete(site);
+      return;
+    }
     const { syncMs } = site.machine;
     const slow = site.disk.struck.get('slow') ?? 0;
     const known = this.unsynced.get(site);
@@ -303,12 +330,71 @@ export class Judge {
     }
   }
 
+  /** R10: under a copy there is nothing that could be used, nor that would have been restored. */
+  private lookAtCopying({ site, node }: Running, { set }: StorageNode): void {
+    const { pair } = node.status();
+    const there = this.world.running.find(({ node: { set: other } }) => other === set);
+    if (!pair || !there || set.usable) return;
+    if (pair.usable) {
+      throw new Broken('R10', `${site.folder} calls its secondary usable, which is copied to`);
+    }
+    const { clock } = this.world.sites;
+    const sinceMs = this.unusableSince.get(there.node) ?? clock.monotonicMs();
+    const { peer, lastContact, restoredSequence } = pair;
+    if (this.world.clockJumped || lastContact === null || pair.state !== 'copying') return;
+    // Since then every word of it says so; but an older one may just have come.
+    const heardMs = clock.monotonicMs() - (clock.now() - Date.parse(lastContact));
+    const isSwift = this.world.wires.passesSinceMs(site.folder, peer.address) > WORDS_MS;
+    if (isSwift && heardMs - sinceMs > WORDS_MS && restoredSequence > 0) {
+      throw new Broken('R10', `${site.folder} shows ${restoredSequence} restored under a copy`);
+    }
+  }
+
+  /** R10: a secondary that lacks something and does not move is nothing healthy. */
+  private lookAtStall({ site, node }: Running, secondary: StorageNode): void {
+    const nowMs = this.world.sites.clock.monotonicMs();
+    const durable = secondary.set.ownRun()?.durable ?? 0;
+    const known = this.stalled.get(node);
+    const isHeld = this.world.wires.passesSinceMs(site.folder, peerOf(node)) <= STALL_MS;
+    const isSame = known?.secondary === secondary && known.durable === durable && !isHeld;
+    if (!isSame || durable >= node.set.newest || secondary.set.file.epoch !== node.set.file.epoch) {
+      this.stalled.set(node, { secondary, durable, sinceMs: nowMs });
+    } else if (nowMs - known.sinceMs > STALL_MS) {
+      const what = `${node.set.newest - durable} numbers for ${nowMs - known.sinceMs} ms`;
+      throw new Broken('R10', `${site.folder} is healthy, its secondary lacks ${what}`);
+    }
+  }
+
+  /** R6: a whole copy that was cut off goes on, unless something became of the pair meanwhile. */
+  private lookAtCopy({ site, node }: Running): void {
+    const { pair, epoch } = node.set.file;
+    const secondary = pair && this.world.node(pair.peer.address);
+    if (!secondary || secondary.set.file.pair?.id !== pair.id) return;
+    const { copy } = secondary.set;
+    const isWhole = pair.state === 'copying' && !node.set.contents.dirty.inUse;
+    if (!copy || !isWhole || copy.base.epoch !== epoch) {
+      this.copies.delete(secondary);
+      return;
+    }
+    const { fallBacks } = node.set;
+    const base = JSON.stringify(copy.base);
+    const seen = this.copies.get(secondary);
+    this.copies.set(secondary, { primary: node, pairId: pair.id, fallBacks, epoch, base });
+    if (!seen || seen.base === base || this.rolledBack.has(pair.peer.address)) return;
+    if (seen.primary !== node || seen.fallBacks !== fallBacks || seen.pairId !== pair.id) return;
+    throw new Broken('R6', `${site.folder} copies anew from ${base}, it was at ${seen.base}`);
+  }
+
   /** R10: what status says can be seen to be so. */
   private lookAtStatus({ site, node }: Running): void {
     const { pair, health, journal } = node.status();
     const where = site.folder;
-    // A start after a crash may write the tail anew, into one segment more.
-    if (journal.bytes > journal.capacityBytes + node.set.journal.sizes.segmentBytes) {
+    // A start after a crash may write the tail anew, into one segment more; a secondary may need
+    // one more for the head of an epoch. Whoever takes hosts' writes has kept room for its seal.
+    const most = journal.capacityBytes + node.set.journal.sizes.segmentBytes;
+    const atFirst = this.journalAtFirst.get(node) ?? most;
+    const own = Math.min(most, Math.max(journal.capacityBytes, atFirst));
+    if (journal.bytes > (node.set.file.role === 'primary' ? own : most)) {
       throw new Broken('R9', `the journal of ${where} has ${journal.bytes} bytes`);
     }
     const durable = node.set.ownRun()?.durable;
@@ -325,6 +411,11 @@ export class Judge {
     if (pair.link === 'up' && pair.downSince !== null) {
       throw new Broken('R10', `${where} says up, and down since ${pair.downSince}`);
     }
+    // A secondary may hear from another set than the one that it follows.
+    const isOut = role === 'primary' && !this.world.wires.isConnected(where, pair.peer.address);
+    if (pair.link === 'up' && isOut) {
+      throw new Broken('R10', `${where} says up, and nothing leads to ${pair.peer.address}`);
+    }
     const nowMs = this.world.sites.clock.now();
     const contactMs = pair.lastContact === null ? undefined : Date.parse(pair.lastContact);
     if (pair.link === 'up' && contactMs !== undefined && !this.world.clockJumped) {
@@ -333,11 +424,16 @@ export class Judge {
       }
       if (contactMs > nowMs) throw new Broken('R10', `${where}: a contact in the future`);
     }
-    if (role !== 'primary' || pair.state !== 'paired') return;
+    if (role !== 'primary') return;
     const secondary = this.world.node(pair.peer.address);
     if (!secondary || secondary.set.file.pair?.id !== node.set.file.pair?.id) return;
     const isOld = this.rolledBack.has(pair.peer.address); // and it has not said so yet
     if (this.world.at(pair.peer.address).flipped) return;
+    if (pair.state !== 'paired') {
+      if (!isOld) this.lookAtCopying({ site, node }, secondary);
+      return;
+    }
+    if (health.healthy) this.lookAtStall({ site, node }, secondary);
     const isInEpoch = secondary.set.file.epoch === node.set.file.epoch && !node.set.file.seal;
     if (isInEpoch && pair.lag && !isOld) {
       const lacks = node.set.newest - (secondary.set.ownRun()?.durable ?? 0);
@@ -349,6 +445,26 @@ export class Judge {
       throw new Broken('R10', `${where} calls its secondary usable`);
     }
   }
+}
+
+/** Where a secondary stands that does not move, though it lacks something. */
+interface Stall {
+  readonly secondary: StorageNode;
+  readonly durable: number;
+  readonly sinceMs: number;
+}
+
+/** A copy that a secondary is in, and what it comes from. */
+interface SeenCopy {
+  readonly primary: StorageNode;
+  readonly pairId: string;
+  readonly fallBacks: number;
+  readonly epoch: number;
+  readonly base: string;
+}
+
+function peerOf({ set }: StorageNode): string {
+  return set.file.pair?.peer.address ?? '';
 }
 
 function isSystemError(error: unknown): boolean {

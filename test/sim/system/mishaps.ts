@@ -7,10 +7,18 @@ import type { Conditions } from '../../support/middleman.ts';
 import { Broken } from './broken.ts';
 import type { Operator } from './operator.ts';
 import type { Awaited, Moment, SimEvent, WireFault } from './plan.ts';
+import type { Blow } from './scenes.ts';
 import type { Site, World } from './world.ts';
 
 /** How long one waits for a state. */
 const STATE_MS = 5000;
+/** How long one waits for a switch. */
+const SWITCH_MS = 5000;
+const SWITCH_STEP_MS = 2;
+/** A weak wire breaks that often. */
+const WEAK_MS = 700;
+/** On a wire that lies, at most so many bytes pass before a bit is turned over. */
+const LIE_BYTES_MAX = 24_000;
 /** How long a crash inside an operation waits for it. */
 const MEETING_MS = 250;
 const SLOW_BYTES_PER_SECOND = 30_000;
@@ -78,6 +86,52 @@ export class Mishaps {
     this.startLater(site, 5);
   }
 
+  /** Waits until a migration has come so far, and strikes while everybody moves. */
+  async atTheSwitch(event: Extract<SimEvent, { kind: 'switch' }>): Promise<void> {
+    const { world, operator } = this;
+    const { clock } = world.sites;
+    const { step, blow, afterMs, ms } = event;
+    const before = new Set(this.movedTo(step));
+    let target: Site | undefined;
+    for (let passed = 0; passed < SWITCH_MS && !target && !operator.isIdle;) {
+      await clock.pass(SWITCH_STEP_MS);
+      passed += SWITCH_STEP_MS;
+      target = this.movedTo(step).find((site) => !before.has(site));
+    }
+    const source = target?.machine.node?.set.file.migration?.source.address;
+    if (!target || source === undefined) return;
+    await clock.pass(afterMs);
+    world.note(`${source} is ${step} to ${target.folder}: ${blow}`);
+    const [one, fault] = BLOWS[blow];
+    const site = one === 'source' ? world.at(source) : target;
+    if (fault !== 'crash') return this.wireFor(site, fault, ms);
+    await world.crash(site.folder, 'keep');
+    this.startLater(site, ms);
+  }
+
+  /** The targets of migrations that have come to this step. */
+  private movedTo(step: Extract<SimEvent, { kind: 'switch' }>['step']): Site[] {
+    const { world } = this;
+    const hasCome = (node: StorageNode): boolean => {
+      const { migration } = node.set.file;
+      if (migration?.side !== 'target') return false;
+      if (step !== 'sealed') return migration.state === step;
+      const source = world.node(migration.source.address);
+      return source?.set.file.seal?.migrationId === migration.id;
+    };
+    return world.running.filter(({ node }) => hasCome(node)).map(({ site }) => site);
+  }
+
+  /** All wires from a site to other sites. */
+  private wireFor(site: Site, fault: 'hole' | 'cut', ms: number): void {
+    const { world } = this;
+    for (const { folder } of world.machines) {
+      if (folder === site.folder) continue;
+      if (fault === 'cut') world.wires.cut(site.folder, folder);
+      else this.change(site.folder, folder, 'hole', ms);
+    }
+  }
+
   startLater(site: Site, downMs: number): void {
     const { disk } = site.machine;
     const { world } = this;
@@ -95,16 +149,32 @@ export class Mishaps {
     if (fault === 'cut') return world.wires.cut(left, right);
     if (fault === 'lies') {
       // NBD has no checksums: hosts trust their network.
-      if (one !== 'gate') world.wires.lie(left, right);
+      if (one === 'gate') return;
+      world.wires.lie(left, right, 1 + world.sites.random.below(LIE_BYTES_MAX));
+      world.sites.clock.after(ms, () => world.wires.lie(left, right, undefined));
       return;
     }
+    if (fault === 'weak') this.breakAgain(left, right, ms);
     if (fault === 'stale') {
       world.wires.stale(left, right);
       world.sites.clock.after(ms, () => world.wires.freshen(left, right));
       return;
     }
-    world.wires.change(left, right, conditionsOf(fault));
-    world.sites.clock.after(ms, () => world.wires.mend(left, right));
+    this.change(left, right, fault, ms);
+  }
+
+  private change(left: string, right: string, fault: LastingFault, ms: number): void {
+    const { wires, sites } = this.world;
+    wires.change(left, right, conditionsOf(fault));
+    sites.clock.after(ms, () => wires.mend(left, right));
+  }
+
+  /** Whatever is connected is cut now and then. */
+  private breakAgain(left: string, right: string, ms: number): void {
+    const { wires, sites } = this.world;
+    for (let atMs = WEAK_MS; atMs < ms; atMs += WEAK_MS) {
+      sites.clock.after(atMs + sites.random.below(WEAK_MS), () => wires.cut(left, right));
+    }
   }
 
   /** A set is closed in order, and one bit of a checksummed file turns over while it is. */
@@ -209,8 +279,18 @@ function filesIn(disk: Site['machine']['disk'], path: string): string[] {
   return disk.list(path, 'TEST:LOOK').flatMap((name) => filesIn(disk, `${path}/${name}`));
 }
 
-function conditionsOf(fault: Exclude<WireFault, 'cut' | 'stale' | 'lies'>): Partial<Conditions> {
+type LastingFault = Exclude<WireFault, 'cut' | 'stale' | 'lies'>;
+
+const BLOWS: Readonly<Record<Blow, readonly ['source' | 'target', 'crash' | 'hole' | 'cut']>> = {
+  'the source dies': ['source', 'crash'],
+  'the source is cut off': ['source', 'hole'],
+  'the target dies': ['target', 'crash'],
+  'links of the target break': ['target', 'cut'],
+};
+
+function conditionsOf(fault: LastingFault): Partial<Conditions> {
   switch (fault) {
+    case 'weak':
     case 'slow':
       return { bytesPerSecond: SLOW_BYTES_PER_SECOND };
     case 'late':

@@ -17,6 +17,8 @@ type Operation = Extract<SimEvent, { kind: 'operator' }>['what'];
 
 /** How long a step towards rest may take before the next look, in milliseconds. */
 const REST_STEP_MS = 5000;
+/** Of a script that sets one for each small thing. */
+const MANY_MARKS = 120;
 /** Looks before it is said that the system does not come to rest. */
 const REST_LOOKS = 120;
 
@@ -116,6 +118,20 @@ export class Operator {
       case 'mark':
         this.marks += 1;
         return this.give('mark', primary, (node) => node.mark(`mark-${this.marks}`));
+      case 'pair anew':
+        if (secondary === primary || this.isMoving) return;
+        return this.give('pair create', primary, async (node) => {
+          await node.deletePair({ local: true });
+          await this.world.replace(secondary.folder);
+          const { ack } = this.world.shape;
+          await node.createPair({ secondary: secondary.folder, ack });
+        });
+      case 'many marks':
+        return this.give('many marks', primary, async (node) => {
+          const names = Array.from({ length: MANY_MARKS }, (_, at) => `many-${this.marks}-${at}`);
+          this.marks += 1;
+          await Promise.all(names.map((name) => node.mark(name)));
+        });
       case 'status':
         return judge.look();
       case 'verify':
@@ -199,6 +215,8 @@ export class Operator {
       this.lastSecondary = primary;
     } catch (error) {
       judge.failed(secondary, error);
+      // A copy had begun there before the primary burnt: the other one was the only whole one.
+      if (!node.set.usable) throw new Lost(`${secondary.folder} was being copied to`);
       throw new Broken('R6', `nobody can take over: ${messageOf(error)}`);
     }
   }

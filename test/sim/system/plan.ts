@@ -9,6 +9,8 @@ import { seededRandom } from '../random.ts';
 import { DISK_FAULTS } from './disks.ts';
 import type { DiskFault } from './disks.ts';
 import { actOf } from './acts.ts';
+import { MODES, SCENES } from './scenes.ts';
+import type { Blow } from './scenes.ts';
 
 /** What stays the same through a run. */
 export interface Shape {
@@ -54,8 +56,10 @@ export const WIRE_FAULTS = [
   'other half',
   /** What is connected now swallows everything for a while; new connections are sound. */
   'stale',
-  /** A bit of what passes is turned over. */
+  /** A bit of what passes is turned over, again and again. */
   'lies',
+  /** Slow, and cut again and again. */
+  'weak',
 ] as const;
 export type WireFault = (typeof WIRE_FAULTS)[number];
 
@@ -100,6 +104,14 @@ export type SimEvent =
       readonly copy: MigrationCopy;
       readonly detach: boolean;
     }
+  /** Something goes wrong so soon behind a step of a migration that is under way. */
+  | {
+      readonly kind: 'switch';
+      readonly step: 'switching' | 'sealed' | 'copying';
+      readonly blow: Blow;
+      readonly afterMs: number;
+      readonly ms: number;
+    }
   | { readonly kind: 'abort'; readonly role: Role }
   | {
       readonly kind: 'operator';
@@ -109,6 +121,8 @@ export type SimEvent =
         | 'copy anew'
         | 'replicate'
         | 'mark'
+        | 'many marks'
+        | 'pair anew'
         | 'verify'
         | 'compare'
         | 'status';
@@ -122,14 +136,15 @@ export type SimEvent =
   | { readonly kind: 'copied'; readonly role: Role }
   | { readonly kind: 'rolled back' }
   | { readonly kind: 'clock'; readonly ms: number }
-  | { readonly kind: 'hosts'; readonly work: boolean };
+  | { readonly kind: 'hosts'; readonly work: boolean }
+  /** The primary's disk goes back in time, and another history follows: the end of this one. */
+  | { readonly kind: 'set back' };
 
 export interface Plan {
   readonly shape: Shape;
   readonly events: readonly SimEvent[];
 }
 
-const MODES = ['drain', 'handoff', 'bitmap'] as const;
 const SURVIVALS = ['lose', 'random', 'keep'] as const;
 const OPERATIONS = [
   'split',
@@ -240,6 +255,10 @@ const CHANCES: readonly Chance[] = [
  */
 const TEMPERS = [0, 1, 1, 1, 3, 6];
 
+/** Every so many events comes a scene; so many runs end with another history. */
+const SCENE_ONE_OF = 6;
+const SET_BACK_ONE_OF = 16;
+
 export function planOf(seed: number): Plan {
   const random = seededRandom(seed * 2_654_435 + 17);
   const pick = <T>(items: readonly T[]): T => items[random.below(items.length)] as T;
@@ -264,17 +283,23 @@ export function planOf(seed: number): Plan {
     while (events.length < count) {
       events.push(...actOf(dice, () => drawn(faults, dice).event(dice)));
     }
-    return { shape, events };
+    return { shape, events: [...events, ...endOf(dice)] };
   }
   const pauses = seed % 2 === 0 ? DENSE_PAUSES_MS : PAUSES_MS;
   while (events.length < count) {
     const event = drawn(chances, dice).event(dice);
     events.push({ kind: 'pass', ms: random.below(pick(pauses)) });
+    if (random.below(SCENE_ONE_OF) === 0) events.push(...pick(SCENES)(dice));
     // Small as the volumes are, copies of them would be over before anything could meet them.
     if (event.kind === 'migrate' && random.below(2) === 0) events.push(slowCopy(dice));
     events.push(event);
   }
-  return { shape, events };
+  return { shape, events: [...events, ...endOf(dice)] };
+}
+
+/** Some runs end with another history. */
+function endOf({ random }: Dice): readonly SimEvent[] {
+  return random.below(SET_BACK_ONE_OF) === 0 ? [{ kind: 'set back' }] : [];
 }
 
 function drawn(chances: readonly Chance[], { random }: Dice): Chance {

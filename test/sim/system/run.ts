@@ -30,6 +30,8 @@ const LOOK_MS = 25;
 const LOOKS_OF_A_PAUSE = 40;
 /** How often a host asks at the end: it may have to find its disk, or be told of a loss once. */
 const LAST_TRIES = 8;
+/** So long two sets of different histories have to find out. */
+const SET_BACK_MS = 3000;
 
 /** Lives through these events of a plan, all of them unless told, by their places in the list. */
 export async function liveThrough(plan: Plan, only?: readonly number[]): Promise<RunOutcome> {
@@ -123,17 +125,8 @@ class Run {
 
   private async end(): Promise<void> {
     const { world, operator } = this;
-    const { sites } = world;
-    world.note('everything heals');
-    world.wires.heal();
-    for (const { disk } of world.machines) disk.heal();
-    await operator.bringToRest();
-    for (const host of world.hosts) host.isWorking = false;
-    world.note('hosts rest');
-    await sites.clock.run(() =>
-      world.hosts.every(({ isIdle, isConnected }) => isIdle && isConnected),
-    );
-    await operator.bringToRest(); // nobody has to flush for that
+    await this.heal();
+    await this.rest();
     for (const host of world.hosts)
       await this.finalWord(() => host.flush(), `${host.name} flushes`);
     for (const host of world.hosts)
@@ -142,6 +135,25 @@ class Run {
     await this.compareAll();
     await this.closeAll();
     await this.openAll();
+  }
+
+  private async heal(): Promise<void> {
+    const { world } = this;
+    world.note('everything heals');
+    world.wires.heal();
+    for (const { disk } of world.machines) disk.heal();
+    await this.operator.bringToRest();
+  }
+
+  /** Hosts rest, and the secondary gets there: nobody has to flush for that. */
+  private async rest(): Promise<void> {
+    const { world } = this;
+    for (const host of world.hosts) host.isWorking = false;
+    world.note('hosts rest');
+    await world.sites.clock.run(() =>
+      world.hosts.every(({ isIdle, isConnected }) => isIdle && isConnected),
+    );
+    await this.operator.bringToRest();
   }
 
   /** A host that was told of a loss is told once; then everything goes well. */
@@ -196,6 +208,48 @@ class Run {
     world.judge.lookDeep();
   }
 
+  /**
+   * R5: the disk of the primary goes back in time, and other records get the numbers that were lost
+   * with that, before its secondary can be reached again. Both have as many then, and only the
+   * chain says that they are not the same. What hosts were answered is lost, so the run ends here.
+   */
+  private async setBack(): Promise<never> {
+    const { world, operator } = this;
+    const { sites, judge } = world;
+    await this.heal();
+    await this.rest();
+    const primary = operator.siteOf('primary');
+    const secondary = operator.siteOf('secondary');
+    const old = primary.machine.disk.survivors('keep', 1);
+    for (const host of world.hosts) host.isWorking = true;
+    await this.pass(1000);
+    const marked = primary.machine.node?.mark('of-before').then(nothing);
+    await sites.drive(marked ?? nothing());
+    await this.rest();
+    for (const { name } of world.gates) world.killGate(name);
+    world.wires.change(primary.folder, secondary.folder, { blackHole: true });
+    await world.crash(primary.folder, 'keep');
+    primary.machine.disk = old;
+    primary.disk.attach();
+    judge.outlawed.add(primary.folder);
+    world.note(`${primary.folder} is what it was before`);
+    await sites.drive(world.start(primary.folder));
+    const { node } = primary.machine;
+    const there = secondary.machine.node;
+    if (!node || !there) throw new Broken('R6', 'what was closed nowhere does not open');
+    for (let at = 0; node.set.newest < there.set.newest; at += 1) {
+      await sites.drive(node.mark(`another-${at}`));
+    }
+    world.wires.heal();
+    await this.pass(SET_BACK_MS);
+    judge.lookDeep();
+    const { pair, health } = node.status();
+    if (health.healthy || pair?.link === 'up') {
+      throw new Broken('R5', `${primary.folder} takes what another history left for its own`);
+    }
+    throw new Lost('the history of before is in the secondary only');
+  }
+
   private async happen(event: SimEvent): Promise<void> {
     const { world, operator } = this;
     if (event.kind !== 'pass' && event.kind !== 'operator') this.count(nameOf(event));
@@ -232,6 +286,8 @@ class Run {
         return world.sites.drive(lookIfFlipped(world, operator.siteOf(event.role), event));
       case 'migrate':
         return operator.migrate(event.mode, event.copy, event.detach);
+      case 'switch':
+        return this.mishaps.atTheSwitch(event);
       case 'abort':
         return operator.abort(event.role);
       case 'operator':
@@ -255,6 +311,9 @@ class Run {
         return world.sites.clock.jump(event.ms);
       case 'hosts':
         for (const host of world.hosts) host.isWorking = event.work;
+        return;
+      case 'set back':
+        return this.setBack();
     }
   }
 

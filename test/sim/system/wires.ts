@@ -12,6 +12,7 @@ import type { Sites } from '../../support/sites.ts';
 /** One connection over a wire. */
 interface Connection {
   readonly middleman: Middleman;
+  readonly dialler: string;
   readonly conditions: Conditions;
   /** It is held up while its wire is sound. */
   isStale: boolean;
@@ -22,7 +23,14 @@ interface Wire {
   connections: Connection[];
   /** Dials that wait for the end of a black hole. */
   readonly stuck: (() => void)[];
+  /** A bit of every so many bytes of each connection is turned over. */
+  liesEvery: number | undefined;
+  /** When it last held something back, on the monotonic clock. */
+  heldMs: number;
 }
+
+/** So soon everybody knows that a connection is over who was told. */
+const NEWS_MS = 100;
 
 /** As much as there is at a time. */
 const WHOLE: Random = { below: (bound) => bound - 1, bytes: (length) => new Uint8Array(length) };
@@ -62,6 +70,7 @@ export class Wires {
 
   change(one: string, other: string, conditions: Partial<Conditions>): void {
     const wire = this.wire(one, other);
+    this.noteHeld(wire);
     Object.assign(wire.conditions, conditions);
     for (const { middleman, conditions: own, isStale } of wire.connections) {
       if (!isStale) Object.assign(own, conditions);
@@ -76,7 +85,7 @@ export class Wires {
   }
 
   cut(one: string, other: string): void {
-    for (const { middleman } of this.wire(one, other).connections.splice(0)) middleman.cut();
+    for (const { middleman } of this.wire(one, other).connections) middleman.cut();
   }
 
   /** What is connected now swallows everything until `freshen`; new connections are sound. */
@@ -89,7 +98,9 @@ export class Wires {
 
   /** Ends that: what was on its way arrives. */
   freshen(one: string, other: string): void {
-    const { connections, conditions } = this.wire(one, other);
+    const wire = this.wire(one, other);
+    const { connections, conditions } = wire;
+    this.noteHeld(wire);
     for (const connection of connections) {
       connection.isStale = false;
       Object.assign(connection.conditions, conditions);
@@ -97,9 +108,33 @@ export class Wires {
     }
   }
 
-  /** Turns over a bit of what passes next. */
-  lie(one: string, other: string): void {
-    for (const { middleman } of this.wire(one, other).connections) middleman.spoil();
+  /** Turns over a bit of every so many bytes that pass, on each connection; undefined ends that. */
+  lie(one: string, other: string, everyBytes: number | undefined): void {
+    const wire = this.wire(one, other);
+    wire.liesEvery = everyBytes;
+    for (const { middleman } of wire.connections) middleman.spoilEvery(everyBytes);
+  }
+
+  /** Whether, as far as `one` can know, there is any connection between the two. */
+  isConnected(one: string, other: string): boolean {
+    return this.wire(one, other).connections.some(
+      ({ middleman, dialler }) =>
+        !middleman.isKnownOver(dialler === one ? 'left' : 'right', NEWS_MS),
+    );
+  }
+
+  /** For how long nothing was held back between the two, in milliseconds. */
+  passesSinceMs(one: string, other: string): number {
+    const wire = this.wire(one, other);
+    this.noteHeld(wire);
+    return this.sites.clock.monotonicMs() - wire.heldMs;
+  }
+
+  private noteHeld(wire: Wire): void {
+    const isHeld = wire.connections.some(({ conditions }) => conditions.blackHole !== false);
+    if (isHeld || wire.conditions.blackHole !== false) {
+      wire.heldMs = this.sites.clock.monotonicMs();
+    }
   }
 
   /** Ends everything that is wrong with it, and makes it fast. */
@@ -109,6 +144,7 @@ export class Wires {
       const [one = '', other = ''] = key.split('|');
       this.freshen(one, other);
       this.mend(one, other);
+      this.lie(one, other, undefined);
     }
   }
 
@@ -128,8 +164,11 @@ export class Wires {
     const [right, accepted] = memoryStreamPair(clock, WHOLE, { names: [from, to] });
     const conditions = { ...wire.conditions };
     const middleman = new Middleman({ clock, left: ends[1], right, conditions });
-    wire.connections = wire.connections.filter((each) => !each.middleman.isOver);
-    wire.connections.push({ middleman, conditions, isStale: false });
+    middleman.spoilEvery(wire.liesEvery);
+    wire.connections = wire.connections.filter(
+      (each) => !each.middleman.isKnownOver('left', NEWS_MS) || !each.middleman.isOver,
+    );
+    wire.connections.push({ middleman, dialler: from, conditions, isStale: false });
     ends[1] = accepted;
   }
 
@@ -142,7 +181,13 @@ export class Wires {
     const key = [one, other].toSorted().join('|');
     const known = this.wires.get(key);
     if (known) return known;
-    const wire = { conditions: this.soundConditions(one, other), connections: [], stuck: [] };
+    const wire: Wire = {
+      conditions: this.soundConditions(one, other),
+      connections: [],
+      stuck: [],
+      liesEvery: undefined,
+      heldMs: Number.NEGATIVE_INFINITY,
+    };
     this.wires.set(key, wire);
     return wire;
   }

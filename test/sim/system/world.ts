@@ -143,7 +143,10 @@ export class World {
       if (machine.disk !== disk) return; // the power went meanwhile
       site.refusal = undefined;
       this.attempt(() => this.judge.opened(site, node));
-      tap(node.set, folder, this.log, (error) => this.judge.tell(error));
+      // What a set of a history that was given up is asked for is nobody's.
+      if (!this.judge.outlawed.has(folder)) {
+        tap(node.set, folder, this.log, (error) => this.judge.tell(error));
+      }
       let wasUsable = node.set.usable;
       node.set.onChange(() => {
         const { usable } = node.set;
