@@ -179,6 +179,15 @@ function judgeStill(set: ImageSet, other: Peer, otherName: string): Judge {
   };
 }
 
+/** Throws where the other one no longer has to hold what is here: by map, or of another primary. */
+function checkFollowed({ file }: ImageSet): void {
+  if (file.role === 'primary' && !file.seal && file.pair?.state === 'paired') return;
+  const { name } = file;
+  throw new RcopyError('E_STATE', `${name} has moved on meanwhile, or its pair was interrupted`, {
+    hint: 'compare again when migration or copy are over',
+  });
+}
+
 /** The other one follows this primary, and is asked when it has what was read here. */
 function judgeFollowing(set: ImageSet, secondary: Peer): Judge {
   const once = async (range: DigestCall, waitMs: number) => {
@@ -188,6 +197,7 @@ function judgeFollowing(set: ImageSet, secondary: Peer): Judge {
       const behind = { epoch: set.file.epoch, sequence: mine.asOf, waitMs };
       const theirs = await secondary.call<DigestAnswer>('digest', { ...range, behind });
       if (mine.sha256 === theirs.sha256) return 'same';
+      checkFollowed(set);
       return watch.changed ? 'changing' : 'different';
     } finally {
       watch.end();

@@ -487,6 +487,29 @@ describe('[R8] verify', () => {
   });
 });
 
+test('[R10] a comparison finds no differences when the primary moves meanwhile', async () => {
+  const sites = new Sites({ daemons: {} });
+  const { a, c } = await sites.paired();
+  await sites.write(A, write(0, 0, 9000, 1), write(1, 0, 9000, 2));
+  await sites.replicate(A);
+  await sites.create(B);
+  const digest = c.set.readForPeer.bind(c.set);
+  let asked = 0;
+  c.set.readForPeer = async (...range) => {
+    asked += 1;
+    if (asked === 1) {
+      const b = await sites.open(B);
+      await b.migrate({ ...MIGRATE, mode: 'handoff' });
+      await performOn(b.set, write(0, 0, 5000, 9));
+      await sites.clock.sleep(1000);
+    }
+    return digest(...range);
+  };
+  const refused = await sites.refusal(a.verifyAgainst(C));
+  expect(refused).toMatchObject({ code: 'E_STATE' });
+  expect(refused.message).toMatch(/moved on meanwhile/);
+});
+
 test('a set that has stopped says so to others, and nothing of damage', async () => {
   const sites = new Sites();
   const { a } = await sites.paired();
