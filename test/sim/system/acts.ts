@@ -7,6 +7,8 @@ import type { Dice, SimEvent } from './plan.ts';
 
 /** How long it takes until the next thing goes wrong, at most. */
 const BETWEEN_MS = [3, 20, 100, 400, 1500];
+/** How long a controller takes to give a stream up, and to go on with a new one, at most. */
+const GIVEN_UP_MS = 13_000;
 const FAULTS_MAX = 4;
 const LOOKS_MIN = 16;
 const LOOKS_MORE = 16;
@@ -28,7 +30,9 @@ const BEGINNINGS: readonly ((dice: Dice) => readonly SimEvent[])[] = [
     { kind: 'operator', what: 'resync' },
   ],
   () => [{ kind: 'takeover' }],
-  () => [{ kind: 'burn', role: 'primary' }],
+  () => [{ kind: 'burn', role: 'primary', behindMs: 0 }],
+  burningSwitch,
+  staleStream,
   (dice) => [
     {
       kind: 'crash',
@@ -53,6 +57,28 @@ export function actOf(dice: Dice, fault: () => SimEvent): readonly SimEvent[] {
 
 function pause({ random, pick }: Dice): SimEvent {
   return { kind: 'pass', ms: random.below(pick(BETWEEN_MS)) };
+}
+
+/** What it moves from, or to, burns as soon as it has moved, and its secondary lacks some. */
+function burningSwitch(dice: Dice): readonly SimEvent[] {
+  const { random, pick } = dice;
+  const slow = { kind: 'wire', fault: pick(['slow', 'late', 'hole'] as const) } as const;
+  const role = pick(['primary', 'spare'] as const);
+  return [
+    ...(random.below(4) > 0
+      ? [{ ...slow, one: 'secondary', other: 'primary', ms: 1000 + random.below(9000) } as const]
+      : []),
+    ...migration(dice),
+    pause(dice),
+    { kind: 'burn', role, behindMs: random.below(pick([5, 60, 400])) },
+  ];
+}
+
+/** A controller has to give its stream up; hosts go on, and the old bytes come behind. */
+function staleStream({ random }: Dice): readonly SimEvent[] {
+  const ms = GIVEN_UP_MS + random.below(5000);
+  const one = { kind: 'wire', fault: 'stale', one: 'gate', other: 'primary', ms } as const;
+  return [one, { kind: 'pass', ms: ms + 500 }];
 }
 
 function migration({ random, pick }: Dice): readonly SimEvent[] {

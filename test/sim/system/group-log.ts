@@ -47,6 +47,8 @@ interface Snapshot {
 export class GroupLog {
   /** The highest number that was answered as durable. */
   flushed = 0;
+  /** Changes that sets refused so far. */
+  refused = 0;
   private readonly sizes: readonly number[];
   private readonly entries: Entry[] = [];
   /** What each set was asked for and has no number yet, oldest first. */
@@ -94,6 +96,7 @@ export class GroupLog {
 
   /** It was refused, and has taken no number; behind a crash, nobody knows. */
   refuse(asked: Asked): void {
+    this.refused += 1;
     const line = this.asked.get(asked.site) ?? [];
     const at = line.indexOf(asked);
     if (at >= 0) line.splice(at, 1);
@@ -114,6 +117,13 @@ export class GroupLog {
     this.numberUpTo(site, newest, epoch);
     if (this.newest < newest) {
       throw new Broken('R4', `${site} gave numbers up to ${newest}, asked for ${this.newest}`);
+    }
+  }
+
+  /** A secondary has this number: who gave it has taken it, though it lost its power since. */
+  wasSent(sequence: number, epoch: number): void {
+    for (const [site, [first]] of this.asked) {
+      if (first?.epoch === epoch && this.newest < sequence) this.numberUpTo(site, sequence);
     }
   }
 

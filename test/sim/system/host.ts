@@ -30,6 +30,8 @@ export interface HostParts {
   dial(): Promise<ByteStream>;
   /** No controller leads it: it has to find the set that serves its volume by itself. */
   readonly isDirect: boolean;
+  /** For how long its controller has been without a set so far, in milliseconds. */
+  readonly heldUpMs: () => number;
   /** Told what broke a rule. */
   readonly tell: (error: unknown) => void;
 }
@@ -38,6 +40,8 @@ export interface HostParts {
 const RECONNECT_MS = 150;
 /** How long one of its lanes rests between two requests at most: bursts, and quiet moments. */
 const PAUSES_MS = [2, 5, 50, 500, 4000];
+/** Where every third request begins. */
+const HOT_SECTORS = 6;
 /** So many errors one behind the other, and a host without a controller looks for its disk anew. */
 const ERRORS_MAX = 3;
 
@@ -53,7 +57,7 @@ export class Host {
   private readonly parts: HostParts;
   private client: NbdClient | undefined;
   /** When each request that is under way was asked for, the oldest first. */
-  private readonly underWay = new Set<{ readonly sinceMs: number }>();
+  private readonly underWay = new Set<{ readonly sinceMs: number; readonly heldUpMs: number }>();
   /** On this connection, a flush has to fail before one is answered: a takeover lost its writes. */
   private ignorantOn: number | undefined;
   private errorsInTurn = 0;
@@ -85,6 +89,12 @@ export class Host {
   get waitsMs(): number {
     const [oldest] = this.underWay;
     return oldest ? this.parts.clock.monotonicMs() - oldest.sinceMs : 0;
+  }
+
+  /** For how long its oldest request waits at a controller that has no set, in milliseconds. */
+  get heldMs(): number {
+    const [oldest] = this.underWay;
+    return oldest ? this.parts.heldUpMs() - oldest.heldUpMs : 0;
   }
 
   /** Writes that it was answered are lost with a takeover: its controller has to say so. */
@@ -119,6 +129,14 @@ export class Host {
     return this.read(0, this.parts.sectors);
   }
 
+  /** Writes so often, one request behind the other, to where everybody does. */
+  async burst(writes: number): Promise<void> {
+    const { random } = this.parts;
+    for (let left = writes; left > 0 && this.isWorking && this.client; left -= 1) {
+      await this.write(random.below(HOT_SECTORS), 1 + random.below(2), false);
+    }
+  }
+
   /** One request behind the other, as long as the host lives. */
   private async lane(): Promise<void> {
     const { clock, random } = this.parts;
@@ -132,7 +150,9 @@ export class Host {
   private async one(): Promise<void> {
     const { random, sectors, requestBytesMax } = this.parts;
     const hot = random.below(12) > 0 ? this.parts.hotPlace() : undefined;
-    const first = hot ? hot.first + random.below(hot.count) : random.below(sectors);
+    // Some places are written again and again: a log, a superblock.
+    const often = random.below(3) === 0 ? HOT_SECTORS : sectors;
+    const first = hot ? hot.first + random.below(hot.count) : random.below(often);
     const most = Math.min(sectors - first, Math.floor(requestBytesMax / SECTOR_BYTES));
     const count = 1 + random.below(random.below(4) === 0 ? most : Math.min(most, 4));
     const choice = random.below(20);
@@ -171,7 +191,8 @@ export class Host {
   ): Promise<Completion> {
     const { client, connection } = this;
     if (!client) return { ok: false, error: new Error('not connected') };
-    const asked = { sinceMs: this.parts.clock.monotonicMs() };
+    const { clock, heldUpMs } = this.parts;
+    const asked = { sinceMs: clock.monotonicMs(), heldUpMs: heldUpMs() };
     this.underWay.add(asked);
     return new Promise((resolve) => {
       client.submit(request, (completion) => {

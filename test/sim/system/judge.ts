@@ -7,8 +7,6 @@ import {
   LINK_BEAT_MS,
   LINK_SILENT_BEATS,
   OVERLAY_BYTES,
-  PATH_HOLD_MS,
-  ROOM_WAIT_MS,
   SYNC_INTERVAL_MS,
 } from '../../../src/base/limits.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
@@ -16,6 +14,7 @@ import { setPaths } from '../../../src/imageset/set-folder.ts';
 import { difference, peekAll } from '../../support/image-sets.ts';
 import type { Run } from '../../../src/journal/run.ts';
 import { Broken } from './broken.ts';
+import { GateWatch } from './gate-watch.ts';
 import { TRANSFERS } from './sizes.ts';
 import type { Site, World } from './world.ts';
 
@@ -24,8 +23,10 @@ const LINK_BYTES_MAX = TRANSFERS.creditBytes + 2 * TRANSFERS.rangeBytes;
 /** Syncs of files and folders in a round of a journal, and in the one that was under way. */
 const SYNCS_OF_TWO_ROUNDS = 12;
 const SYNC_PATIENCE_MS = 50;
-/** A host waits for a set, then for room in its journal, and a little for itself. */
-const HOST_WAIT_MS_MAX = PATH_HOLD_MS + ROOM_WAIT_MS + 30_000;
+/** A host waits for a set, then for room in its journal, and so long for itself. */
+const HOST_WAIT_MS_MORE = 30_000;
+/** What a controller, or a set, may be late. */
+const LATE_MS = 2000;
 /** A dead link is found after so many beats, and one more that was under way. */
 const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 2);
 
@@ -50,6 +51,7 @@ export class Judge {
   readonly rolledBack = new Set<string>();
   /** Looks at the whole system so far. */
   looks = 0;
+  readonly gates = new GateWatch();
   private readonly world: World;
   /** How large the journal was when the set was opened. */
   private readonly journalAtFirst = new WeakMap<StorageNode, number>();
@@ -70,6 +72,8 @@ export class Judge {
       readonly sinceMs: number;
     }
   >();
+  /** When each set was seen to take or refuse hosts' changes last, and how many. */
+  private readonly taking = new WeakMap<object, { readonly count: number; readonly ms: number }>();
 
   constructor(world: World) {
     this.world = world;
@@ -169,6 +173,7 @@ export class Judge {
     for (const running of this.world.running) {
       this.noteUsable(running);
       this.lookAtOne(running);
+      this.lookAtTaking(running);
       this.lookAtRuns(running);
       this.lookAtSyncs(running);
       this.lookAtStatus(running);
@@ -212,15 +217,35 @@ export class Judge {
     site.disk.isWatched = true;
     const found = peekAll(node.set);
     site.disk.isWatched = false;
+    this.world.log.wasSent(sequence, node.set.feed.position.epoch);
     const different = difference(found, this.world.log.at(sequence, site.folder));
     if (different) throw new Broken('R1', `${site.folder} at ${sequence}: ${different}`);
   }
 
   /** R9: a host that a controller serves is answered in time, be it with an error. */
   private lookAtHosts(): void {
-    for (const { name, waitsMs } of this.world.hosts) {
-      if (waitsMs > HOST_WAIT_MS_MAX) throw new Broken('R9', `${name} waits for ${waitsMs} ms`);
+    const { patienceMs } = this.world.shape;
+    this.gates.look(this.world.gates, this.world.sites.clock.monotonicMs());
+    for (const { name, waitsMs, heldMs } of this.world.hosts) {
+      if (waitsMs > 2 * patienceMs + HOST_WAIT_MS_MORE)
+        throw new Broken('R9', `${name} waits for ${waitsMs} ms`);
+      if (heldMs > patienceMs + LATE_MS)
+        throw new Broken('R9', `${name} is held up for ${heldMs} ms`);
     }
+  }
+
+  /** R9: whoever waits for room is taken in, or told, in time. */
+  private lookAtTaking({ site, node }: Running): void {
+    const { hosts } = node.set;
+    const { log, shape, sites } = this.world;
+    const nowMs = sites.clock.monotonicMs();
+    const count = hosts.takenRequests + log.refused;
+    const before = this.taking.get(hosts);
+    const isIdle = hosts.waitingRequests === 0 || before?.count !== count;
+    const ms = isIdle ? nowMs : before.ms;
+    this.taking.set(hosts, { count, ms });
+    if (nowMs - ms > shape.patienceMs + LATE_MS)
+      throw new Broken('R9', `${site.folder} neither takes nor refuses for ${nowMs - ms} ms`);
   }
 
   /** R9: no segment is longer than it may be. */

@@ -21,6 +21,11 @@ const WEAK_MS = 700;
 const LIE_BYTES_MAX = 24_000;
 /** How long a crash inside an operation waits for it. */
 const MEETING_MS = 250;
+/** How long controllers may take to find a set that has come back. */
+const GOING_ON_MS = 1500;
+/** What each host writes at once when it goes on, and the power goes before it is synced. */
+const BURST_WRITES = 6;
+const BEFORE_SWITCH: ReadonlySet<string> = new Set(['prepared', 'precopying', 'switching']);
 const SLOW_BYTES_PER_SECOND = 30_000;
 const LATE_MS = 180;
 
@@ -130,6 +135,41 @@ export class Mishaps {
       if (fault === 'cut') world.wires.cut(site.folder, folder);
       else this.change(site.folder, folder, 'hole', ms);
     }
+  }
+
+  /** The power of a site goes as soon as hosts go on there, so many times. */
+  async flap(site: Site, { times, downMs, behindMs }: Extract<SimEvent, { kind: 'flaps' }>) {
+    const { world } = this;
+    for (let left = times; left > 0; left -= 1) {
+      await world.crash(site.folder, 'lose');
+      await this.pass(downMs);
+      await world.sites.drive(world.start(site.folder));
+      if (left === 1) return;
+      await this.hostsGoOn();
+      for (const host of world.hosts) void host.burst(BURST_WRITES);
+      await this.pass(behindMs);
+    }
+  }
+
+  /** Waits until a migration that is under way has switched, and for `behindMs` more. */
+  async atSwitch(behindMs: number): Promise<void> {
+    const { world } = this;
+    const moves = () =>
+      world.running.some(({ node: { set } }) => {
+        const { migration } = set.file;
+        return migration?.side === 'target' && BEFORE_SWITCH.has(migration.state);
+      });
+    if (!moves()) return;
+    for (let ms = 0; ms < SWITCH_MS && moves(); ms += 25) await this.pass(25);
+    await this.pass(behindMs);
+  }
+
+  /** Resolves when a controller lets its hosts go on, or none does in time. */
+  private async hostsGoOn(): Promise<void> {
+    const { gates, sites } = this.world;
+    const count = () => gates.reduce((sum, { events }) => sum + events.length, 0);
+    const before = count();
+    for (let ms = 0; ms < GOING_ON_MS && count() === before; ms += 1) await sites.clock.pass(1);
   }
 
   startLater(site: Site, downMs: number): void {

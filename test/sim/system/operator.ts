@@ -200,17 +200,9 @@ export class Operator {
       await world.sites.drive(world.replace(folder));
     }
     if (secondary.machine.node !== node) return; // its power went meanwhile
-    judge.forced = true;
     secondary.disk.heal(); // whoever has one copy left makes room for it
-    // Hosts may be answered by it before whoever asked for the takeover is.
-    const stop = node.set.onChange(() => {
-      if (node.set.file.role !== 'primary') return;
-      stop();
-      world.fallBackTo(node.set.newest, secondary.folder);
-    });
     try {
-      const { sequence } = await world.sites.drive(node.takeOver({ force: true }));
-      world.note(`${secondary.folder} goes on behind ${sequence}`);
+      await world.sites.drive(this.takeByForce(secondary, node));
       this.lastPrimary = secondary;
       this.lastSecondary = primary;
     } catch (error) {
@@ -219,6 +211,46 @@ export class Operator {
       if (!node.set.usable) throw new Lost(`${secondary.folder} was being copied to`);
       throw new Broken('R6', `nobody can take over: ${messageOf(error)}`);
     }
+  }
+
+  /** What a sealed set has handed over to burns: it goes on where it was sealed. */
+  async goBackToSealed(): Promise<void> {
+    const { world } = this;
+    const site = world.running.find(({ node }) => isSealed(node))?.site;
+    const node = site?.machine.node;
+    const successor = world.machines.find(
+      ({ folder }) => folder === node?.set.file.seal?.successor.address,
+    );
+    if (!site || !node || !successor || node.set.failure) return;
+    world.note(`${successor.folder} burns, ${site.folder} goes on where it was sealed`);
+    await world.sites.drive(world.replace(successor.folder));
+    if (site.machine.node !== node || !isSealed(node)) return; // its power went meanwhile
+    site.disk.heal();
+    try {
+      await world.sites.drive(this.takeByForce(site, node));
+    } catch (error) {
+      world.judge.failed(site, error);
+      return; // it is mended in the end
+    }
+    this.lastPrimary = site;
+    for (const gate of world.gates) {
+      if (gate.isRunning) await this.leadsElsewhere(gate, site.folder, true);
+    }
+  }
+
+  /** A set goes on from what it has. Hosts may be answered by it before who asked for that is. */
+  private async takeByForce(site: Site, node: StorageNode): Promise<void> {
+    const { world } = this;
+    const { set } = node;
+    world.judge.forced = true;
+    const stop = set.onChange(() => {
+      const { role, seal, takenOverAt } = set.file;
+      if (role !== 'primary' || seal || !takenOverAt) return;
+      stop();
+      world.fallBackTo(takenOverAt.sequence, site.folder);
+    });
+    const { sequence } = await node.takeOver({ force: true }).finally(stop);
+    world.note(`${site.folder} goes on behind ${sequence}`);
   }
 
   /** Brings everything to rest. Throws {@link Broken} when that cannot be. */
@@ -292,8 +324,8 @@ export class Operator {
       const isGone = isOld || heir?.machine.node?.set.file.groupId !== world.groupId;
       const sealed = world.running.find(({ node }) => node.set.file.seal === last);
       if (late && isGone && sealed) {
-        world.judge.forced = true; // the successor is lost: the set goes on where it sealed
-        this.give('takeover', sealed.site, (node) => node.takeOver({ force: true }));
+        // The successor is lost: the set goes on where it sealed.
+        this.give('takeover', sealed.site, (node) => this.takeByForce(sealed.site, node));
       } else if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));
       return 'nobody takes writes';
     }
@@ -402,6 +434,10 @@ function isMoving({ set }: StorageNode): boolean {
   const { migration } = set.file;
   if (migration?.side !== 'target') return false;
   return migration.state !== 'done' && migration.state !== 'aborted';
+}
+
+function isSealed({ set }: StorageNode): boolean {
+  return set.file.role === 'primary' && set.file.seal !== null;
 }
 
 function stateOf(site: Site, node: StorageNode): string {

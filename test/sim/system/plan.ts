@@ -31,6 +31,10 @@ export interface Shape {
   readonly syncMs: number;
   /** What a sound link between two sites carries each way; undefined: as fast as it goes. */
   readonly linkBytesPerSecond: number | undefined;
+  /** How long hosts wait for room in a journal, and for a set, before they are told. */
+  readonly patienceMs: number;
+  /** One host only does anything, one request at a time: nobody behind it sees to its end. */
+  readonly isQuiet: boolean;
 }
 
 export const SITE_NAMES = ['primary', 'secondary', 'spare', 'other'] as const;
@@ -80,6 +84,13 @@ export type SimEvent =
       readonly survival: Survival;
       readonly ms: number;
       readonly moment: Moment | undefined;
+    }
+  /** The power of the primary goes again and again, each time as soon as hosts go on. */
+  | {
+      readonly kind: 'flaps';
+      readonly times: number;
+      readonly downMs: number;
+      readonly behindMs: number;
     }
   | { readonly kind: 'stop'; readonly role: Role; readonly downMs: number }
   | { readonly kind: 'kill gate'; readonly gate: number; readonly downMs: number }
@@ -132,7 +143,13 @@ export type SimEvent =
   /** The operator follows the runbook, for so many looks at most. */
   | { readonly kind: 'mend'; readonly looks: number }
   | { readonly kind: 'takeover' }
-  | { readonly kind: 'burn'; readonly role: Role }
+  | {
+      readonly kind: 'burn';
+      /** The spare: what the primary has just moved to. */
+      readonly role: Role;
+      /** A migration that is under way comes to its switch before, and this long behind it. */
+      readonly behindMs: number;
+    }
   | { readonly kind: 'copied'; readonly role: Role }
   | { readonly kind: 'rolled back' }
   | { readonly kind: 'clock'; readonly ms: number }
@@ -182,6 +199,7 @@ interface Chance {
 const CHANCES: readonly Chance[] = [
   { weight: 16, isFault: true, event: crash },
   { weight: 4, isFault: true, event: twice },
+  { weight: 5, isFault: true, event: flaps },
   {
     weight: 5,
     isFault: true,
@@ -235,9 +253,10 @@ const CHANCES: readonly Chance[] = [
   {
     weight: 3,
     isFault: true,
-    event: ({ pick }) => ({
+    event: ({ random, pick }) => ({
       kind: 'burn',
-      role: pick(['secondary', 'primary', 'primary'] as const),
+      role: pick(['secondary', 'primary', 'primary', 'spare'] as const),
+      behindMs: random.below(pick([5, 60, 400])),
     }),
   },
   { weight: 1, event: (dice) => ({ kind: 'copied', role: roleOf(dice) }) },
@@ -274,6 +293,8 @@ export function planOf(seed: number): Plan {
     isLocal: random.below(2) === 0,
     syncMs: pick([0, 1, 3, 9, 30, 90]),
     linkBytesPerSecond: pick([undefined, 100_000, 40_000, 15_000]),
+    patienceMs: pick([3000, 12_000, 60_000]),
+    isQuiet: random.below(6) === 0,
   };
   const chances = CHANCES.map((each) => ({ ...each, weight: each.weight * pick(TEMPERS) }));
   const events: SimEvent[] = [];
@@ -339,6 +360,12 @@ function twice(dice: Dice): SimEvent {
   const ms = random.below(pick([5, 60, 300, 3000]));
   const moment = random.below(2) === 0 ? momentOf(dice) : undefined;
   return { kind, role: roleOf(dice), survival: pick(SURVIVALS), ms, moment };
+}
+
+function flaps({ random, pick }: Dice): SimEvent {
+  const downMs = random.below(pick([5, 3000, 9000]));
+  const behindMs = random.below(pick([2, 40]));
+  return { kind: 'flaps', times: 2 + random.below(3), downMs, behindMs };
 }
 
 function momentOf({ random, pick }: Dice): Moment {

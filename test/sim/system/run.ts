@@ -119,7 +119,7 @@ class Run {
         await sites.drive(host?.fill() ?? nothing());
       }
     }
-    for (const host of world.hosts) host.isWorking = true;
+    world.letHostsWork(true);
     await sites.clock.pass(200);
   }
 
@@ -261,6 +261,8 @@ class Run {
       case 'crash twice':
       case 'failed sync and crash':
         return this.mishaps.strikeTwice(operator.siteOf(event.role), event);
+      case 'flaps':
+        return this.mishaps.flap(operator.siteOf('primary'), event);
       case 'stop': {
         const site = operator.siteOf(event.role);
         void world.stop(site.folder).then(() => this.mishaps.startLater(site, event.downMs));
@@ -300,7 +302,9 @@ class Run {
       case 'takeover':
         return operator.takeOver();
       case 'burn':
+        await this.mishaps.atSwitch(event.behindMs);
         if (event.role === 'primary') return operator.takeOverFromAshes();
+        if (event.role === 'spare') return operator.goBackToSealed();
         return operator.burnSecondary();
       case 'copied':
         return this.mishaps.copied(operator.siteOf(event.role));
@@ -310,7 +314,7 @@ class Run {
         world.clockJumped = true;
         return world.sites.clock.jump(event.ms);
       case 'hosts':
-        for (const host of world.hosts) host.isWorking = event.work;
+        world.letHostsWork(event.work);
         return;
       case 'set back':
         return this.setBack();

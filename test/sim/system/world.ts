@@ -80,8 +80,8 @@ export class World {
     this.shape = shape;
     this.journal = JOURNALS[shape.journal];
     const { journal } = this;
-    const daemons = { transfers: TRANSFERS };
-    const { syncMs } = shape;
+    const { syncMs, patienceMs } = shape;
+    const daemons = { transfers: TRANSFERS, roomWaitMs: patienceMs };
     this.sites = new Sites({ seed, volumes: VOLUMES, journal, syncMs, daemons });
     this.wires = new Wires(this.sites, shape.linkBytesPerSecond);
     this.log = new GroupLog(VOLUMES.map(({ sizeBytes }) => sizeBytes));
@@ -91,6 +91,7 @@ export class World {
     this.judge = new Judge(this);
     this.machines = FOLDERS.map((folder) => siteOf(folder, this.sites.machine(folder)));
     this.gates = GATES.slice(0, shape.gates).map((name) => new Gate(this.sites, name));
+    for (const gate of this.gates) gate.holdMs = patienceMs;
   }
 
   note(what: string): void {
@@ -286,9 +287,10 @@ export class World {
             random,
             id,
             name: `host ${id}`,
-            depth: 1 + (id % this.shape.depth),
+            depth: this.shape.isQuiet ? 1 : 1 + (id % this.shape.depth),
             requestBytesMax: this.journal.requestBytesMax,
             isDirect: this.gates.length === 0,
+            heldUpMs: () => this.judge.gates.heldUpMs(this.gateOf(part)?.name ?? ''),
             dial: () => this.dialFor(`host ${id}`, part),
             tell: (error) => this.judge.tell(error),
           }),
@@ -305,9 +307,20 @@ export class World {
     return { first, count: HOT_SECTORS };
   }
 
+  /** Lets hosts work or rest: all of them, unless it is quiet here. */
+  letHostsWork(work: boolean): void {
+    for (const host of this.shape.isQuiet ? this.hosts.slice(0, 1) : this.hosts) {
+      host.isWorking = work;
+    }
+  }
+
+  private gateOf(part: number): Gate | undefined {
+    return this.gates[part % Math.max(1, this.gates.length)];
+  }
+
   /** A host's stream to its controller, or to the set that takes its writes. */
   private async dialFor(host: string, part: number): Promise<ByteStream> {
-    const gate = this.gates[part % Math.max(1, this.gates.length)];
+    const gate = this.gateOf(part);
     const to = gate?.name ?? this.judge.primary?.site.folder;
     if (to === undefined) throw new Error('nobody takes writes');
     const [mine, theirs] = await this.wires.connect(host, to);
