@@ -233,9 +233,10 @@ class Pipe {
     }
   }
 
+  /** What came before the end arrives before it, also where the sender has given up. */
   private finish(error: Error | undefined): void {
     this.direction.ended('to');
-    if (error) this.to.destroy(error);
+    if (error) this.parts.clock.after(1, () => this.to.destroy(error));
     else this.to.end();
   }
 

@@ -234,7 +234,7 @@ export class Operator {
     }
     this.lastPrimary = site;
     for (const gate of world.gates) {
-      if (gate.isRunning) await this.leadsElsewhere(gate, site.folder, true);
+      if (gate.isRunning) await this.leadsElsewhere(gate, { site, node }, true);
     }
   }
 
