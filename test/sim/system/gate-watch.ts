@@ -1,4 +1,4 @@
-/** For how long path controllers have been without a set: by what their status says at each look. */
+/** For how long path controllers have had no set: by what their status says at each look. */
 import type { Gate } from '../../support/gates.ts';
 
 interface Seen {

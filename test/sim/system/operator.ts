@@ -222,6 +222,8 @@ export class Operator {
       ({ folder }) => folder === node?.set.file.seal?.successor.address,
     );
     if (!site || !node || !successor || node.set.failure) return;
+    // What has moved on since then has nothing to do with this seal any more.
+    if (successor !== this.siteOf('primary')) return;
     world.note(`${successor.folder} burns, ${site.folder} goes on where it was sealed`);
     await world.sites.drive(world.replace(successor.folder));
     if (site.machine.node !== node || !isSealed(node)) return; // its power went meanwhile
@@ -233,6 +235,10 @@ export class Operator {
       return; // it is mended in the end
     }
     this.lastPrimary = site;
+    // Whoever followed the one that is lost has a history that nobody goes on with.
+    for (const { folder } of world.machines) {
+      if (folder !== site.folder) world.judge.outlawed.add(folder);
+    }
     for (const gate of world.gates) {
       if (gate.isRunning) await this.leadsElsewhere(gate, { site, node }, true);
     }
