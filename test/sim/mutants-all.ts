@@ -17,7 +17,7 @@ import { mutantsFor } from './mutants/all.ts';
 import type { Mutant } from './mutants/mutant.ts';
 import { lineOf, outcomeOf, tableOf } from './mutants/report.ts';
 import type { Outcome } from './mutants/report.ts';
-import { compileError, inScratch, simulate } from './mutants/workshop.ts';
+import { compileError, inScratch, simulate, testFailure } from './mutants/workshop.ts';
 import type { Finding } from './mutants/workshop.ts';
 
 /** Seeds that the tree as it is has to pass before any mutant is tried. */
@@ -65,8 +65,12 @@ async function tryAll(): Promise<number> {
   };
   await Promise.all(Array.from({ length: atOnce }, () => work()));
   const all = mutants.flatMap((mutant) => outcomes.get(mutant) ?? []);
-  const caught = all.filter(({ verdict }) => verdict === 'caught').length;
-  say(`\n${tableOf(all)}\n\n${caught} of ${all.length} mutants caught, ${seeds} seeds at most`);
+  const count = (wanted: Outcome['verdict']) =>
+    all.filter(({ verdict }) => verdict === wanted).length;
+  const bySeeds = count('caught');
+  const caught = bySeeds + count('caught by a test');
+  say(`\n${tableOf(all)}\n`);
+  say(`${caught} of ${all.length} mutants caught, ${bySeeds} by at most ${seeds} seeds each`);
   if (values.json !== undefined) {
     await writeFile(resolve(values.json), `${JSON.stringify(all, undefined, 2)}\n`);
   }
@@ -75,7 +79,12 @@ async function tryAll(): Promise<number> {
 
 async function tryOne(mutant: Mutant): Promise<Outcome> {
   const startMs = Date.now();
-  const finding = await inScratch(root, mutant, (folder) => judge(folder, seeds));
+  const finding = await inScratch(root, mutant, async (folder) => {
+    const found = await judge(folder, seeds);
+    const message =
+      found.kind === 'passed' && mutant.test && (await testFailure(folder, mutant.test));
+    return message ? ({ kind: 'tested', message } as const) : found;
+  });
   return outcomeOf(mutant, finding, (Date.now() - startMs) / 1000);
 }
 

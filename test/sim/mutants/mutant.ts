@@ -22,6 +22,11 @@ export interface Mutant extends Edit {
   readonly file: string;
   /** What one may have thought, and what it leads to. */
   readonly why: string;
+  /**
+   * A test file, without its ending, that sees it: for what shows in a moment so short, or behind
+   * so many steps, that runs by seed may miss it. Tried where no seed has failed.
+   */
+  readonly test?: string;
   /** What else has to change in the same file. */
   readonly also?: readonly Edit[];
 }

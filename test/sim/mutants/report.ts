@@ -4,8 +4,10 @@ import type { Finding } from './workshop.ts';
 
 /** How it went with one mutant. */
 export type Verdict =
-  /** A rule was found broken. */
+  /** A rule was found broken by the simulator. */
   | 'caught'
+  /** By a test, and by no seed. */
+  | 'caught by a test'
   /** All seeds passed. */
   | 'not caught'
   /** A seed failed, but no rule was named. */
@@ -30,6 +32,8 @@ export function outcomeOf(mutant: Mutant, finding: Finding, seconds: number): Ou
   switch (finding.kind) {
     case 'passed':
       return { mutant, verdict: 'not caught', seed: null, message: '', seconds };
+    case 'tested':
+      return { mutant, verdict: 'caught by a test', seed: null, message: finding.message, seconds };
     case 'late':
       return { mutant, verdict: 'too slow', seed: null, message: '', seconds };
     case 'broken':
@@ -52,7 +56,7 @@ export function lineOf({ mutant, verdict, seed, message, seconds }: Outcome): st
 /** The table in Markdown, in the order of the mutants. */
 export function tableOf(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map(({ mutant, verdict, seed, message }) => {
-    const by = RULE_FIRST.exec(message)?.[1] ?? (verdict === 'caught' ? '' : verdict.toUpperCase());
+    const by = byWhom(mutant, verdict, message);
     return `| ${mutant.rule} | ${mutant.name} | ${mutant.file} | ${by} | ${seed ?? ''} |`;
   });
   return [
@@ -60,6 +64,11 @@ export function tableOf(outcomes: readonly Outcome[]): string {
     '| --- | --- | --- | --- | ---: |',
     ...rows,
   ].join('\n');
+}
+
+function byWhom({ test }: Mutant, verdict: Verdict, message: string): string {
+  if (verdict === 'caught') return RULE_FIRST.exec(message)?.[1] ?? '';
+  return verdict === 'caught by a test' ? `${test}` : verdict.toUpperCase();
 }
 
 function firstLine(text: string): string {

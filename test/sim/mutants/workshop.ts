@@ -24,12 +24,16 @@ export interface Ended {
 export type Finding =
   | { readonly kind: 'passed' }
   | { readonly kind: 'failed'; readonly seed: number; readonly message: string }
+  /** No seed has failed, but a test does. */
+  | { readonly kind: 'tested'; readonly message: string }
   /** It did not come to its end. */
   | { readonly kind: 'late' }
   /** It ended without a word about any seed. */
   | { readonly kind: 'broken'; readonly reason: string };
 
 const OUTPUT_CHARACTERS = 4_000;
+/** How long one test file may take. */
+const TESTS_MS = 300_000;
 
 /** Runs `action` in a copy of the tree at `root`, with the mutant in it if there is one. */
 export async function inScratch<T>(
@@ -69,6 +73,34 @@ export async function simulate(folder: string, seeds: number, limitMs: number): 
   if (ended.code === 0) return { kind: 'passed' };
   const [failure] = await failuresIn(report);
   return failure ? { kind: 'failed', ...failure } : { kind: 'broken', reason: ended.output };
+}
+
+/** Runs one test file of the tree: the name of the first test that fails; undefined when none. */
+export async function testFailure(folder: string, test: string): Promise<string | undefined> {
+  const report = join(folder, 'mutant-tests.json');
+  const jest = join('node_modules', 'jest', 'bin', 'jest.js');
+  const manner = ['--runInBand', '--silent', '--json', `--outputFile=${report}`];
+  const program = ['--experimental-vm-modules', jest, ...manner, `${test}\\.test`];
+  const { code, output } = await run(folder, process.execPath, program, TESTS_MS);
+  if (code === 0) return undefined;
+  try {
+    return firstFailure(JSON.parse(await readFile(report, 'utf8')) as TestReport);
+  } catch {
+    return `no report: ${output.slice(0, 200)}`;
+  }
+}
+
+function firstFailure({ testResults }: TestReport): string {
+  const failed = testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .find(({ status }) => status === 'failed');
+  return failed?.fullName ?? 'it does not run';
+}
+
+interface TestReport {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
 }
 
 async function failuresIn(path: string): Promise<{ seed: number; message: string }[]> {
