@@ -93,9 +93,11 @@ export class Secondary {
   }
 
   onlySender(session: ReceiverSession): void {
+    // They may be of the same history, and ahead of what is copied: each may come again, and is
+    // told by the hello where it stands then (R5).
     const reason = new RcopyError(
-      'E_SPLIT_BRAIN',
-      `${this.set.file.name} is copied anew from ${session.peerName}`,
+      'E_UNREACHABLE',
+      `${this.set.file.name} is copied anew from ${session.peerName}: links of others begin again`,
     );
     for (const other of [...this.sessions]) if (other !== session) other.fail(reason);
   }
