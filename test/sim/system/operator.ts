@@ -194,6 +194,7 @@ export class Operator {
     const node = secondary.machine.node;
     const canTake = node && node.set.file.role === 'secondary' && node.set.usable;
     if (!canTake || secondary === primary || node.set.failure) return;
+    if (judge.outlawed.has(secondary.folder)) return;
     const others = world.machines.filter((site) => site !== secondary);
     for (const { folder } of this.isMoving ? others : [primary]) {
       world.note(`${folder} burns, ${secondary.folder} takes over`);
@@ -237,7 +238,8 @@ export class Operator {
     this.lastPrimary = site;
     // Whoever followed the one that is lost has a history that nobody goes on with.
     for (const { folder } of world.machines) {
-      if (folder !== site.folder) world.judge.outlawed.add(folder);
+      const epoch = world.node(folder)?.set.file.epoch ?? Number.POSITIVE_INFINITY;
+      if (epoch >= node.set.file.epoch && folder !== site.folder) world.judge.outlawed.add(folder);
     }
     for (const gate of world.gates) {
       if (gate.isRunning) await this.leadsElsewhere(gate, { site, node }, true);

@@ -120,7 +120,13 @@ export class World {
   async make(folder: string): Promise<void> {
     const site = this.at(folder);
     site.down = false;
-    await this.sites.making(folder);
+    const { disk } = site.machine;
+    try {
+      await this.sites.making(folder);
+    } catch (error) {
+      if (!disk.crashed) throw error;
+      return; // its power went: who starts it finds no set, and makes one
+    }
     const { whenFull } = this.shape;
     await this.start(folder, async ({ set }) => {
       await set.identity.update((file) => ({ ...file, journal: { ...file.journal, whenFull } }));
