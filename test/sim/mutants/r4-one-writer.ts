@@ -24,6 +24,7 @@ export const ONE_WRITER: readonly Mutant[] = [
     file: 'src/imageset/succession.ts',
     find: '(run) => run.epoch >= epoch && run.identity.writer !== setId,',
     replace: '(run) => run.epoch > epoch && run.identity.writer !== setId,',
+    test: 'test/node/takeover',
     why:
       'What comes behind the new epoch goes; but the provisional epoch of the same number is ' +
       'taken for its own.',
@@ -45,6 +46,7 @@ export const ONE_WRITER: readonly Mutant[] = [
     find: `// Nobody may write again here what another history has lost: each tells its hosts.
     ...withoutControllers(file),`,
     replace: '...file,',
+    test: 'test/node/gate-changes',
     why:
       'Controllers come back to the set that they know, and write again what it lacks; but that ' +
       'is another history, in which a part of it has no meaning.',

@@ -35,6 +35,7 @@ export const NOTHING_PRESUMED: readonly Mutant[] = [
     file: 'src/node/block-reads.ts',
     find: '(holdsAll || (!from.owed && holdsOthers)))',
     replace: '(holdsAll || holdsOthers))',
+    test: 'test/node/losing-source',
     why:
       'The secondary has come to where the source stood, by its last word; but just these blocks ' +
       'it was still owed.',

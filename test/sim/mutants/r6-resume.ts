@@ -9,6 +9,7 @@ export const RESUME: readonly Mutant[] = [
     find: `  await set.contents.syncImages();
   if (!set.copyReceived`,
     replace: '  if (!set.copyReceived',
+    test: 'test/imageset/follower-crashes',
     why: 'The ranges are written; but what the cursors call copied has to be synced before.',
   },
   {
@@ -31,6 +32,7 @@ export const RESUME: readonly Mutant[] = [
         replace: 'import { becomeUsable, enterEpoch, followJournal }',
       },
     ],
+    test: 'test/imageset/follower-crashes',
     why:
       'The runs were given up before the copy began; but the power may fail in between, and ' +
       'then they are there and in the way.',
@@ -59,6 +61,7 @@ export const RESUME: readonly Mutant[] = [
         replace: 'new CursorsStore(handle, file.generation), file }',
       },
     ],
+    test: 'test/imageset/cursors-store',
     why:
       'What was read is there; but a killed process left it in the page cache only, and the ' +
       'other slot, which alone is durable, is written over.',

@@ -100,6 +100,7 @@ export const TRIM_LAST: readonly Mutant[] = [
     await stamped;`,
       },
     ],
+    test: 'test/imageset/succession-crashes',
     why:
       'The files of the maps are there and named; but what changed last comes into them beside ' +
       'the acceptance, and a power loss leaves them as they were.',

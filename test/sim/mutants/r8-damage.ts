@@ -38,6 +38,7 @@ export const DAMAGE: readonly Mutant[] = [
         replace: 'if (counts) return { counts, torn: false, flaws:',
       },
     ],
+    test: 'test/imageset/maps',
     why: 'The newest slot of a page counts; but it may be of a save that never came to its end.',
   },
   {

@@ -16,6 +16,7 @@ export const BOUNDED: readonly Mutant[] = [
     file: 'src/imageset/follower.ts',
     find: `const purpose = run.epoch <= set.feed.position.epoch ? 'first-owed' : 'later';`,
     replace: `const purpose = 'first-owed';`,
+    test: 'test/imageset/follower',
     why:
       'What a peer sends is owed; but the successor fills the journal, and what is missing ' +
       'before it has no room any more.',
@@ -34,6 +35,7 @@ export const BOUNDED: readonly Mutant[] = [
     file: 'src/imageset/host-port.ts',
     find: 'else if (this.waiting.length > 0) this.armWait();',
     replace: 'else if (this.waiting.length > 1) this.armWait();',
+    test: 'test/daemon/full-journal',
     why: 'A host that waits alone is forgotten: where no room comes, it never gets its error.',
   },
   {
