@@ -120,6 +120,23 @@ describe('requests that wait for room', () => {
     await set.close();
   });
 
+  test('[R9] one that waits alone is told as well', async () => {
+    const world = newWorld();
+    const set = await newSet(world, { journal: TINY_JOURNAL }, { roomWaitMs: 5000 });
+    await pairUp(set);
+    const ends: string[] = [];
+    while (!ends.includes('waits')) {
+      const one = submitAll(set, large(1));
+      await world.clock.pass(1000);
+      ends.push(...one);
+      if (ends.includes('waits')) {
+        await world.clock.pass(4100);
+        expect(one).toEqual(['E_JOURNAL_FULL']);
+      }
+    }
+    await set.close();
+  });
+
   test('are told when the set closes', async () => {
     const world = newWorld();
     const set = await newSet(world, { journal: TINY_JOURNAL }, { roomWaitMs: 60_000 });

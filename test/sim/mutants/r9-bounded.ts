@@ -35,7 +35,7 @@ export const BOUNDED: readonly Mutant[] = [
     file: 'src/imageset/host-port.ts',
     find: 'else if (this.waiting.length > 0) this.armWait();',
     replace: 'else if (this.waiting.length > 1) this.armWait();',
-    test: 'test/daemon/full-journal',
+    test: 'test/imageset/waiting',
     why: 'A host that waits alone is forgotten: where no room comes, it never gets its error.',
   },
   {
