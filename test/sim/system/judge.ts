@@ -3,41 +3,31 @@
  * by the disks, and by the log of what hosts were answered; it changes nothing.
  */
 import { RcopyError, isRcopyError, messageOf } from '../../../src/base/errors.ts';
-import {
-  LINK_BEAT_MS,
-  LINK_SILENT_BEATS,
-  OVERLAY_BYTES,
-  SYNC_INTERVAL_MS,
-} from '../../../src/base/limits.ts';
+import { SYNC_INTERVAL_MS } from '../../../src/base/limits.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
-import { setPaths } from '../../../src/imageset/set-folder.ts';
 import { difference, peekAll } from '../../support/image-sets.ts';
 import type { Run } from '../../../src/journal/run.ts';
 import { Broken } from './broken.ts';
 import { GateWatch } from './gate-watch.ts';
-import { TRANSFERS } from './sizes.ts';
+import { LimitsJudge } from './judge-limits.ts';
+import { StatusJudge } from './judge-status.ts';
 import type { Site, World } from './world.ts';
 
-/** A sender's credit, and what one step of it brings on top. */
-const LINK_BYTES_MAX = TRANSFERS.creditBytes + 2 * TRANSFERS.rangeBytes;
 /** Syncs of files and folders in a round of a journal, and in the one that was under way. */
 const SYNCS_OF_TWO_ROUNDS = 12;
 const SYNC_PATIENCE_MS = 50;
-/** A host waits for a set, then for room in its journal, and so long for itself. */
-const HOST_WAIT_MS_MORE = 30_000;
-/** What a controller, or a set, may be late. */
-const LATE_MS = 2000;
-/** A dead link is found after so many beats, and one more that was under way. */
-const SILENCE_MS = LINK_BEAT_MS * (LINK_SILENT_BEATS + 2);
-
-/** So soon a secondary's word is there, where nothing is held back. */
-const WORDS_MS = 1000;
-/** A primary that heard nothing new for so long, though nothing is held back, says that. */
-const STALL_MS = SILENCE_MS;
-
 export interface Running {
   readonly site: Site;
   readonly node: StorageNode;
+}
+
+/** A copy that a secondary is in, and what it comes from. */
+interface SeenCopy {
+  readonly primary: StorageNode;
+  readonly pairId: string;
+  readonly fallBacks: number;
+  readonly epoch: number;
+  readonly base: string;
 }
 
 export class Judge {
@@ -53,12 +43,8 @@ export class Judge {
   looks = 0;
   readonly gates = new GateWatch();
   private readonly world: World;
-  /** How large the journal was when the set was opened. */
-  private readonly journalAtFirst = new WeakMap<StorageNode, number>();
-  /** Since when each set is no usable secondary. */
-  private readonly unusableSince = new WeakMap<StorageNode, number>();
-  /** Since when the secondary of each set lacks something and makes nothing durable. */
-  private readonly stalled = new WeakMap<StorageNode, Stall>();
+  private readonly limits: LimitsJudge;
+  private readonly status: StatusJudge;
   /** The copy that each secondary was in at the last look. */
   private readonly copies = new WeakMap<StorageNode, SeenCopy>();
   /** Of each site, up to where its journal was written when it was all synced last, and when. */
@@ -72,11 +58,10 @@ export class Judge {
       readonly sinceMs: number;
     }
   >();
-  /** When each set was seen to take or refuse hosts' changes last, and how many. */
-  private readonly taking = new WeakMap<object, { readonly count: number; readonly ms: number }>();
-
   constructor(world: World) {
     this.world = world;
+    this.limits = new LimitsJudge(world);
+    this.status = new StatusJudge(world);
   }
 
   /** For what is found where nothing may be thrown. */
@@ -108,7 +93,7 @@ export class Judge {
   /** A set was opened and serves nobody yet. */
   opened(site: Site, node: StorageNode): void {
     const { set } = node;
-    this.journalAtFirst.set(node, set.journal.bytes);
+    this.limits.opened(node);
     const { log } = this.world;
     if (this.isStrange(site, node)) return;
     const { role, seal, epoch } = set.file;
@@ -169,23 +154,15 @@ export class Judge {
     const { primary } = this;
     if (primary) this.lookAtPrimary(primary);
     if (primary) this.lookAtCopy(primary);
-    if (this.world.gates.length > 0) this.lookAtHosts();
+    this.limits.lookAtHosts();
     for (const running of this.world.running) {
-      this.noteUsable(running);
       this.lookAtOne(running);
-      this.lookAtTaking(running);
+      this.limits.lookAt(running);
       this.lookAtRuns(running);
       this.lookAtSyncs(running);
-      this.lookAtStatus(running);
+      this.status.lookAt(running);
     }
     this.throwBroken();
-  }
-
-  private noteUsable({ node }: Running): void {
-    if (node.set.usable) this.unusableSince.delete(node);
-    else if (!this.unusableSince.has(node)) {
-      this.unusableSince.set(node, this.world.sites.clock.monotonicMs());
-    }
   }
 
   private throwBroken(): void {
@@ -198,7 +175,7 @@ export class Judge {
     this.look();
     for (const { site, node } of this.world.running) {
       const { set } = node;
-      this.lookAtSegments({ site, node });
+      this.limits.lookAtSegments({ site, node });
       if (set.file.role !== 'secondary' || !set.usable || set.failure) continue;
       if (this.isStrange(site, node)) continue;
       this.compare({ site, node }, set.feed.position.sequence);
@@ -220,46 +197,6 @@ export class Judge {
     this.world.log.wasSent(sequence, node.set.feed.position.epoch);
     const different = difference(found, this.world.log.at(sequence, site.folder));
     if (different) throw new Broken('R1', `${site.folder} at ${sequence}: ${different}`);
-  }
-
-  /** R9: a host that a controller serves is answered in time, be it with an error. */
-  private lookAtHosts(): void {
-    const { patienceMs } = this.world.shape;
-    this.gates.look(this.world.gates, this.world.sites.clock.monotonicMs());
-    for (const { name, waitsMs, heldMs } of this.world.hosts) {
-      if (waitsMs > 2 * patienceMs + HOST_WAIT_MS_MORE)
-        throw new Broken('R9', `${name} waits for ${waitsMs} ms`);
-      if (heldMs > patienceMs + LATE_MS)
-        throw new Broken('R9', `${name} is held up for ${heldMs} ms`);
-    }
-  }
-
-  /** R9: whoever waits for room is taken in, or told, in time. */
-  private lookAtTaking({ site, node }: Running): void {
-    const { hosts } = node.set;
-    const { log, shape, sites } = this.world;
-    const nowMs = sites.clock.monotonicMs();
-    const count = hosts.takenRequests + log.refused;
-    const before = this.taking.get(hosts);
-    const isIdle = hosts.waitingRequests === 0 || before?.count !== count;
-    const ms = isIdle ? nowMs : before.ms;
-    this.taking.set(hosts, { count, ms });
-    if (nowMs - ms > shape.patienceMs + LATE_MS)
-      throw new Broken('R9', `${site.folder} neither takes nor refuses for ${nowMs - ms} ms`);
-  }
-
-  /** R9: no segment is longer than it may be. */
-  private lookAtSegments({ site, node }: Running): void {
-    const { disk } = site.machine;
-    const { sizes } = node.set.journal;
-    const folder = setPaths.journal(site.folder);
-    if (disk.crashed) return;
-    site.disk.isWatched = true;
-    for (const name of disk.list(folder, 'TEST:LOOK')) {
-      const bytes = disk.status(`${folder}/${name}`, 'TEST:LOOK')?.sizeBytes ?? 0;
-      if (bytes > sizes.segmentBytes) throw new Broken('R9', `${site.folder}/${name}: ${bytes}`);
-    }
-    site.disk.isWatched = false;
   }
 
   private lookAtPrimary({ site, node }: Running): void {
@@ -297,16 +234,6 @@ export class Judge {
         if (site.disk.struck.size === 0)
           throw new Broken('R2', `${site.folder}: ${messageOf(set.failure)}`);
       }
-    }
-    const { overlay } = set.contents;
-    const overlayMax = OVERLAY_BYTES + set.journal.sizes.requestBytesMax;
-    if (overlay.heldBytes > overlayMax) throw new Broken('R9', `overlay of ${overlay.heldBytes}`);
-    const { waiting, asking, controllers, calls, unacknowledged } = node.linkUsage();
-    if (unacknowledged.count > LINK_BYTES_MAX) {
-      throw new Broken('R9', `${site.folder}: ${unacknowledged.count} bytes are under way`);
-    }
-    for (const [name, { count, max }] of Object.entries({ waiting, asking, controllers, calls })) {
-      if (count > max) throw new Broken('R9', `${site.folder}: ${count} ${name} of ${max}`);
     }
   }
 
@@ -355,41 +282,6 @@ export class Judge {
     }
   }
 
-  /** R10: under a copy there is nothing that could be used, nor that would have been restored. */
-  private lookAtCopying({ site, node }: Running, { set }: StorageNode): void {
-    const { pair } = node.status();
-    const there = this.world.running.find(({ node: { set: other } }) => other === set);
-    if (!pair || !there || set.usable) return;
-    if (pair.usable) {
-      throw new Broken('R10', `${site.folder} calls its secondary usable, which is copied to`);
-    }
-    const { clock } = this.world.sites;
-    const sinceMs = this.unusableSince.get(there.node) ?? clock.monotonicMs();
-    const { peer, lastContact, restoredSequence } = pair;
-    if (this.world.clockJumped || lastContact === null || pair.state !== 'copying') return;
-    // Since then every word of it says so; but an older one may just have come.
-    const heardMs = clock.monotonicMs() - (clock.now() - Date.parse(lastContact));
-    const isSwift = this.world.wires.passesSinceMs(site.folder, peer.address) > WORDS_MS;
-    if (isSwift && heardMs - sinceMs > WORDS_MS && restoredSequence > 0) {
-      throw new Broken('R10', `${site.folder} shows ${restoredSequence} restored under a copy`);
-    }
-  }
-
-  /** R10: a secondary that lacks something and does not move is nothing healthy. */
-  private lookAtStall({ site, node }: Running, secondary: StorageNode): void {
-    const nowMs = this.world.sites.clock.monotonicMs();
-    const durable = secondary.set.ownRun()?.durable ?? 0;
-    const known = this.stalled.get(node);
-    const isHeld = this.world.wires.passesSinceMs(site.folder, peerOf(node)) <= STALL_MS;
-    const isSame = known?.secondary === secondary && known.durable === durable && !isHeld;
-    if (!isSame || durable >= node.set.newest || secondary.set.file.epoch !== node.set.file.epoch) {
-      this.stalled.set(node, { secondary, durable, sinceMs: nowMs });
-    } else if (nowMs - known.sinceMs > STALL_MS) {
-      const what = `${node.set.newest - durable} numbers for ${nowMs - known.sinceMs} ms`;
-      throw new Broken('R10', `${site.folder} is healthy, its secondary lacks ${what}`);
-    }
-  }
-
   /** R6: a whole copy that was cut off goes on, unless something became of the pair meanwhile. */
   private lookAtCopy({ site, node }: Running): void {
     const { pair, epoch } = node.set.file;
@@ -409,87 +301,6 @@ export class Judge {
     if (seen.primary !== node || seen.fallBacks !== fallBacks || seen.pairId !== pair.id) return;
     throw new Broken('R6', `${site.folder} copies anew from ${base}, it was at ${seen.base}`);
   }
-
-  /** R10: what status says can be seen to be so. */
-  private lookAtStatus({ site, node }: Running): void {
-    const { pair, health, journal } = node.status();
-    const where = site.folder;
-    // A start after a crash may write the tail anew, into one segment more; a secondary may need
-    // one more for the head of an epoch. Whoever takes hosts' writes has kept room for its seal.
-    const most = journal.capacityBytes + node.set.journal.sizes.segmentBytes;
-    const atFirst = this.journalAtFirst.get(node) ?? most;
-    const own = Math.min(most, Math.max(journal.capacityBytes, atFirst));
-    if (journal.bytes > (node.set.file.role === 'primary' ? own : most)) {
-      throw new Broken('R9', `the journal of ${where} has ${journal.bytes} bytes`);
-    }
-    const durable = node.set.ownRun()?.durable;
-    if (durable !== undefined && journal.durableSequence > durable) {
-      throw new Broken('R10', `${where} shows ${journal.durableSequence} as durable`);
-    }
-    if (node.set.failure && health.healthy)
-      throw new Broken('R10', `${where} is healthy and failed`);
-    if (!pair) return;
-    const { role } = node.set.file;
-    if (pair.link === 'down' && health.healthy) {
-      throw new Broken('R10', `${where} is healthy and its link down`);
-    }
-    if (pair.link === 'up' && pair.downSince !== null) {
-      throw new Broken('R10', `${where} says up, and down since ${pair.downSince}`);
-    }
-    // A secondary may hear from another set than the one that it follows.
-    const isOut = role === 'primary' && !this.world.wires.isConnected(where, pair.peer.address);
-    if (pair.link === 'up' && isOut) {
-      throw new Broken('R10', `${where} says up, and nothing leads to ${pair.peer.address}`);
-    }
-    const nowMs = this.world.sites.clock.now();
-    const contactMs = pair.lastContact === null ? undefined : Date.parse(pair.lastContact);
-    if (pair.link === 'up' && contactMs !== undefined && !this.world.clockJumped) {
-      if (nowMs - contactMs > SILENCE_MS) {
-        throw new Broken('R10', `${where}: up, and not heard for ${nowMs - contactMs} ms`);
-      }
-      if (contactMs > nowMs) throw new Broken('R10', `${where}: a contact in the future`);
-    }
-    if (role !== 'primary') return;
-    const secondary = this.world.node(pair.peer.address);
-    if (!secondary || secondary.set.file.pair?.id !== node.set.file.pair?.id) return;
-    const isOld = this.rolledBack.has(pair.peer.address); // and it has not said so yet
-    if (this.world.at(pair.peer.address).flipped) return;
-    if (pair.state !== 'paired') {
-      if (!isOld) this.lookAtCopying({ site, node }, secondary);
-      return;
-    }
-    if (health.healthy) this.lookAtStall({ site, node }, secondary);
-    const isInEpoch = secondary.set.file.epoch === node.set.file.epoch && !node.set.file.seal;
-    if (isInEpoch && pair.lag && !isOld) {
-      const lacks = node.set.newest - (secondary.set.ownRun()?.durable ?? 0);
-      if (pair.lag.entries < lacks) {
-        throw new Broken('R10', `${where}: lag ${pair.lag.entries}, it is ${lacks}`);
-      }
-    }
-    if (health.healthy && pair.usable && !secondary.set.usable) {
-      throw new Broken('R10', `${where} calls its secondary usable`);
-    }
-  }
-}
-
-/** Where a secondary stands that does not move, though it lacks something. */
-interface Stall {
-  readonly secondary: StorageNode;
-  readonly durable: number;
-  readonly sinceMs: number;
-}
-
-/** A copy that a secondary is in, and what it comes from. */
-interface SeenCopy {
-  readonly primary: StorageNode;
-  readonly pairId: string;
-  readonly fallBacks: number;
-  readonly epoch: number;
-  readonly base: string;
-}
-
-function peerOf({ set }: StorageNode): string {
-  return set.file.pair?.peer.address ?? '';
 }
 
 function isSystemError(error: unknown): boolean {
