@@ -1,7 +1,7 @@
 /** Splits at awkward moments. */
 import { expect, test } from '@jest/globals';
 import { write } from '../support/image-sets.ts';
-import { A, C, REPLICATE, Sites } from '../support/sites.ts';
+import { A, C, REPLICATE, Sites, pairWithTinyJournal } from '../support/sites.ts';
 
 test('before the secondary has heard that its first copy begins: all is copied', async () => {
   const sites = new Sites({ syncMs: 3 });
@@ -17,5 +17,22 @@ test('before the secondary has heard that its first copy begins: all is copied',
   await sites.drive(a.resyncPair());
   await sites.replicate(A);
   expect(a.status().pair).toMatchObject({ state: 'paired', usable: true });
+  expect(await sites.differs(C)).toBeUndefined();
+});
+
+test('[R7] killed just when the journal has let go what the secondary lacks', async () => {
+  const { sites, a } = await pairWithTinyJournal();
+  sites.leaveAlone(C);
+  await sites.write(A, write(0, 0, 4096, 3));
+  const lacking = sites.model.newest;
+  // Enough for its segment to be behind others, and all of it applied before there are maps.
+  for (let id = 10; id < 14; id += 1) await sites.write(A, write(1, 4096, 8192, id));
+  await sites.drive(a.splitPair());
+  expect(a.set.ownRun()?.firstKept).toBeGreaterThan(lacking);
+  await sites.crash(A, 'keep');
+  const again = await sites.open(A);
+  sites.away.delete(C);
+  await sites.drive(again.resyncPair());
+  await sites.replicate(A);
   expect(await sites.differs(C)).toBeUndefined();
 });

@@ -132,6 +132,7 @@ export const DURABLE: readonly Mutant[] = [
     why:
       'The number is taken when the images are synced; layers that were written during the sync ' +
       'are called applied, and are trimmed.',
+    test: 'test/imageset/applier',
   },
   {
     name: 'zeroes-written-through-are-not',

@@ -38,6 +38,7 @@ export const TRIM_LAST: readonly Mutant[] = [
     why:
       'The maps are durable, for they were made so; but what the journal said was added only in ' +
       'memory, and the journal lets it go now.',
+    test: 'test/node/split',
   },
   {
     name: 'map-taken-behind-the-sync',
@@ -51,6 +52,7 @@ export const TRIM_LAST: readonly Mutant[] = [
     why:
       'First the images, then the maps; but a block that came during the sync is called present ' +
       'before it is durable.',
+    test: 'test/imageset/applier',
   },
   {
     name: 'note-cleared-behind-the-read',

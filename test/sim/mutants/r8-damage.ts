@@ -67,5 +67,6 @@ export const DAMAGE: readonly Mutant[] = [
     why:
       'What is applied has to be there; but what the cursors call durable has to be there too, ' +
       'and is cut like a tail.',
+    test: 'test/journal/counter-examples',
   },
 ];
