@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Completion } from '../../src/device/device.ts';
 import type { ImageSet } from '../../src/imageset/image-set.ts';
+import { seal } from '../../src/imageset/succession.ts';
 import { immediate } from '../support/crash-sweep.ts';
 import {
   TINY_JOURNAL,
@@ -70,6 +71,23 @@ async function pairUp(set: ImageSet): Promise<void> {
 
 const large = (count: number) =>
   Array.from({ length: count }, (_, id) => write(0, 0, 12 * 1024, id));
+
+test('[R9] a journal that hosts filled to the brim has room for a long seal', async () => {
+  const set = await newSet(newWorld(), { journal: TINY_JOURNAL });
+  await pairUp(set);
+  for (const length of [12 * 1024, 2048, 512, 1]) {
+    // Each as often as it finds room: in the end not even one byte does.
+    while ((await stateOf(perform(set, write(0, 0, length, 1)))) === 'resolved');
+  }
+  const address = `${'osaka.'.repeat(42)}:7000`;
+  await seal(set, 'cd'.repeat(16) as never, {
+    setId: 'ab'.repeat(16) as never,
+    name: 'osaka',
+    address,
+  });
+  expect(set.journal.bytes).toBe(set.journal.capacityBytes);
+  await set.close();
+});
 
 describe('requests that wait for room', () => {
   test('[R9] a burst of many times the journal goes through when nobody is owed it', async () => {

@@ -191,6 +191,42 @@ describe('the source', () => {
     expect(a.set.file.maps).toEqual(['alpha.changed', 'beta.changed']);
   });
 
+  test('[R7] a write that comes while its block is read ahead stays noted', async () => {
+    const { sites, a, b } = await ready({ syncMs: 5 });
+    const started = b.migrate({ ...MIGRATE, copy: 'pre', detach: true, maxRate: 100 });
+    started.catch(() => undefined);
+    await sites.clock.run(() => a.set.file.maps.length > 0);
+    const call = callOf(b);
+    await sites.drive(trackChanges(a.set, { migration: call, reader: 'r' }));
+    await sites.drive(a.set.drain());
+    await sites.write(A, write(1, 0, 512, 7));
+    const flushed = sites.flush(A);
+    await sites.write(A, write(1, 0, 512, 8));
+    // What is read must be durable first, and so waits for the sync behind that one.
+    const from = { kind: 'serving', migrationId: call.id, reader: 'r' } as const;
+    const reading = answerRead(a.set, { volume: 0, offset: 0, length: 4096, from });
+    await sites.write(A, write(0, 0, 4096, 9));
+    const applied = a.set.drain();
+    const { data } = await sites.drive(reading);
+    await sites.drive(Promise.all([flushed, applied]));
+    expect(data).toEqual(pattern(1, 4096)); // older than the write
+    expect(a.set.contents.changed.of(0)?.has(0)).toBe(true);
+  });
+
+  test('[R7] a target that died behind the seal hears again of all that is owed', async () => {
+    const { sites, a, b } = await ready();
+    await sites.write(A, write(0, 100, 9000, 3)); // C lacks that
+    const started = b.migrate({ ...MIGRATE, mode: 'bitmap', detach: true });
+    started.catch(() => undefined);
+    await sites.clock.run(() => a.set.file.seal !== null);
+    expect(b.set.file.role).toBe('target');
+    await sites.crash(B, 'lose');
+    const again = await sites.open(B);
+    await sites.drive(again.resumeMigration({ maxRate: undefined }));
+    await sites.replicate(B);
+    expect(await sites.differs(C)).toBeUndefined();
+  });
+
   test('[R1] a read ahead that was held up does not hide a later change', async () => {
     const { sites, a, b } = await ready({ syncMs: 1 });
     const started = b.migrate({ ...MIGRATE, copy: 'pre', detach: true, maxRate: 8000 });

@@ -64,6 +64,7 @@ export const TRIM_LAST: readonly Mutant[] = [
     replace: `const read = await readBlocks(set, volume, offset, offset + length);
   if (from.kind === 'serving') forgetChanges(set, volume, offset, length);`,
     why: 'What was read is noted no more; but a write that came while it was read is forgotten.',
+    test: 'test/node/migration-faults',
   },
   {
     name: 'changes-without-the-overlay',
@@ -114,5 +115,6 @@ export const TRIM_LAST: readonly Mutant[] = [
     find: 'const isFresh = owed.fresh !== null && owed.fresh.since === call.since;',
     replace: 'const isFresh = owed.fresh !== null;',
     why: 'Who asks again gets what came since; but it may not have what came before.',
+    test: 'test/node/migration-faults',
   },
 ];

@@ -9,6 +9,7 @@ export const BOUNDED: readonly Mutant[] = [
     find: 'export const SEAL_RESERVE_BYTES = 4 * KIB;',
     replace: 'export const SEAL_RESERVE_BYTES = 96;',
     why: 'A seal is one record without data; but it carries who follows, and where.',
+    test: 'test/imageset/waiting',
   },
   {
     name: 'later-epochs-take-the-reserve',
