@@ -170,7 +170,7 @@ describe('[R1] a takeover by force', () => {
   });
 });
 
-test('[R2] a controller that comes late to a takeover still tells what was lost with it', async () => {
+test('[R2] a controller that comes late to a takeover tells what was lost with it', async () => {
   // Seed 83: the set had gone on behind the number at which it took over, and was opened again.
   const { sites, gate, first, host } = await paired();
   sites.leaveAlone(C);
