@@ -9,6 +9,7 @@ export const WRITE_AHEAD: readonly Mutant[] = [
     find: `await hooks.makeDurable(layer.upTo);
     for (const`,
     replace: `const durable = hooks.makeDurable(layer.upTo);
+    durable.catch(() => undefined);
     for (const`,
     also: [
       {
