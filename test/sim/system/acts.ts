@@ -3,7 +3,7 @@
  * operator mends what is left. What takes a sound pair to begin with is met that way, and not by
  * events that come as they like. Pure.
  */
-import type { Dice, SimEvent } from './plan.ts';
+import type { Dice, SimEvent } from './events.ts';
 
 /** How long it takes until the next thing goes wrong, at most. */
 const BETWEEN_MS = [3, 20, 100, 400, 1500];

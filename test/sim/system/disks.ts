@@ -1,7 +1,7 @@
 /** What goes wrong with the disk of one machine. It outlives crashes, as a bad disk does. */
 import type { Machine } from '../../support/sites.ts';
 import type { Operation, OperationKind } from '../device.ts';
-import type { Moment } from './plan.ts';
+import type { Moment } from './events.ts';
 
 export const DISK_FAULTS = ['full', 'slow', 'sync fails', 'write fails', 'read fails'] as const;
 /** One that hangs ends no sync until it is sound again. */

@@ -1,6 +1,6 @@
 /** Plans in which the simulator once found a rule broken, as short as they could be made. */
 import { expect, test } from '@jest/globals';
-import type { Plan, Shape } from './plan.ts';
+import type { Plan, Shape } from './events.ts';
 import { liveThrough } from './run.ts';
 
 const SHAPE: Shape = {

@@ -6,7 +6,7 @@ import { StorageNode } from '../../../src/node/storage-node.ts';
 import type { Conditions } from '../../support/middleman.ts';
 import { Broken } from './broken.ts';
 import type { Operator } from './operator.ts';
-import type { Awaited, Moment, SimEvent, WireFault } from './plan.ts';
+import type { Awaited, Moment, SimEvent, WireFault } from './events.ts';
 import type { Blow } from './scenes.ts';
 import type { Site, World } from './world.ts';
 

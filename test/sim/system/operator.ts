@@ -8,7 +8,7 @@ import type { MigrationCopy, MigrationMode } from '../../../src/node/answers.ts'
 import type { StorageNode } from '../../../src/node/storage-node.ts';
 import { Broken } from './broken.ts';
 import type { Running } from './judge.ts';
-import type { Role, SimEvent } from './plan.ts';
+import type { Role, SimEvent } from './events.ts';
 import type { Gate } from '../../support/gates.ts';
 import { FOLDERS } from './world.ts';
 import type { Site, World } from './world.ts';
@@ -118,14 +118,6 @@ export class Operator {
       case 'mark':
         this.marks += 1;
         return this.give('mark', primary, (node) => node.mark(`mark-${this.marks}`));
-      case 'pair anew':
-        if (secondary === primary || this.isMoving) return;
-        return this.give('pair create', primary, async (node) => {
-          await node.deletePair({ local: true });
-          await this.world.replace(secondary.folder);
-          const { ack } = this.world.shape;
-          await node.createPair({ secondary: secondary.folder, ack });
-        });
       case 'many marks':
         return this.give('many marks', primary, async (node) => {
           const names = Array.from({ length: MANY_MARKS }, (_, at) => `many-${this.marks}-${at}`);

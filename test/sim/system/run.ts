@@ -4,7 +4,7 @@ import { messageOf } from '../../../src/base/errors.ts';
 import { Broken } from './broken.ts';
 import { Mishaps } from './mishaps.ts';
 import { Lost, Operator } from './operator.ts';
-import type { Plan, SimEvent } from './plan.ts';
+import type { Plan, SimEvent } from './events.ts';
 import { lookIfFlipped } from './what-if.ts';
 import { GATES, World } from './world.ts';
 

@@ -1,6 +1,6 @@
 /** Several events in a row: what exposes something in this order only. Pure. */
 import type { MigrationCopy, MigrationMode } from '../../../src/node/answers.ts';
-import type { Dice, Role, SimEvent, WireFault } from './plan.ts';
+import type { Dice, Role, SimEvent, WireFault } from './events.ts';
 
 export const MODES = ['drain', 'handoff', 'bitmap'] as const;
 
@@ -62,7 +62,7 @@ export const SCENES: readonly ((dice: Dice) => readonly SimEvent[])[] = [
   ],
   /** A copy over a wire that is not sound, of everything or behind a split, and another one. */
   ({ random, pick }) => [
-    { kind: 'operator', what: pick(['pair anew', 'pair anew', 'split']) },
+    { kind: 'operator', what: pick(['copy anew', 'copy anew', 'split']) },
     between('primary', 'secondary', pick(['weak', 'lies', 'slow']), pick([4000, 9000])),
     pause(random.below(pick([800, 6000]))),
     { kind: 'operator', what: pick(['split', 'resync']) },

@@ -19,7 +19,7 @@ import { BadDisk } from './disks.ts';
 import { GroupLog } from './group-log.ts';
 import { Host } from './host.ts';
 import { Judge } from './judge.ts';
-import type { Shape } from './plan.ts';
+import type { Shape } from './events.ts';
 import { SECTOR_BYTES, SectorHistory } from './sector-history.ts';
 import { MINUTE_JOURNAL, TRANSFERS, VOLUMES } from './sizes.ts';
 import { tap } from './tap.ts';
