@@ -1,4 +1,4 @@
-/** What may happen in one run, as data: a failing list can be cut down and a shorter one repeated. */
+/** What may happen in one run, as data: a failing list can be cut down, a shorter one repeated. */
 import type { MigrationCopy, MigrationMode } from '../../../src/node/answers.ts';
 import type { Random } from '../../../src/sys/random.ts';
 import type { Survival } from '../disk.ts';
