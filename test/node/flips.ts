@@ -30,7 +30,8 @@ const JOURNAL: JournalSizes = {
   requestBytesMax: 4 * KIB,
 };
 
-/** The first map of the set that has most of them. */
+/** The first set that has maps, and the first of them. */
+const MAPPED = 'a target that lacks blocks';
 const FIRST_MAP = 'alpha.dirty';
 /** Behind the header of a map's head slot: its stamp, and the sum of the generations. */
 const MAP_HEAD_BYTES = 24;
@@ -91,7 +92,7 @@ export async function makeSamples(): Promise<Sample[]> {
   samples.push(await closed(sites, C, 'a secondary in an epoch without a record'));
   await sites.write(B, write(0, 4096, 4096, 6), write(0, 100, 30, 7), write(1, 4100, 3000, 8));
   samples.push(await closed(sites, A, 'a source that is sealed'));
-  samples.push(await closed(sites, B, 'a target that lacks blocks', moved));
+  samples.push(await closed(sites, B, MAPPED, moved));
   // Nobody can give the rest of the block now: the record stays in the journal.
   await sites.open(B);
   await sites.write(B, write(0, 12_300, 40, 9));
@@ -148,7 +149,7 @@ async function closed(
  * The files of a sample whose every byte counts, or counts up to some place. The unused rest of
  * cursor slots is only tried in the first sample, that of map slots in the first file that has any.
  */
-export function liveFiles({ disk, folder }: Sample): LiveFile[] {
+export function liveFiles({ name: sampleName, disk, folder }: Sample): LiveFile[] {
   const all = (path: string, padding?: LiveFile['padding']): LiveFile => {
     const bytes = disk.readFile(path).length;
     return padding ? { path, bytes, padding } : { path, bytes };
@@ -165,7 +166,7 @@ export function liveFiles({ disk, folder }: Sample): LiveFile[] {
       return { path, bytes: recordsEnd(Buffer.from(disk.readFile(path))) };
     }),
     ...maps.map((name) => {
-      const isFirst = name === FIRST_MAP && folder === B;
+      const isFirst = name === FIRST_MAP && sampleName === MAPPED;
       return all(setPaths.map(folder, name), isFirst ? undefined : mapPadding);
     }),
   ];
