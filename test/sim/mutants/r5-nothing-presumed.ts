@@ -46,6 +46,7 @@ export const NOTHING_PRESUMED: readonly Mutant[] = [
     file: 'src/link/resume.ts',
     find: 'return peer.usable && place !== undefined && sender.isProven(place);',
     replace: 'return peer.usable && place !== undefined;',
+    test: 'test/link/resume',
     why:
       'A secondary that is usable has something of this history; but where it stands decides ' +
       'which blocks it lacks.',
