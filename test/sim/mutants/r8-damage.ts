@@ -11,6 +11,7 @@ export const DAMAGE: readonly Mutant[] = [
   }
 `,
     replace: '',
+    test: 'test/journal/crash-sweep',
     why: 'The header has its checksum; but a torn write may leave a header without its payload.',
   },
   {
