@@ -99,6 +99,21 @@ describe('a link that is kept', () => {
     await sites.closeAll();
   });
 
+  test('[R10] is not healthy where the secondary speaks and takes nothing', async () => {
+    const { sites, a } = await kept({ syncMs: 1 });
+    sites.machine(C).syncMs = 3_600_000; // its disk hangs
+    for (let id = 0; id < 20; id += 1) {
+      await sites.write(A, write(0, 0, 700, id));
+      await sites.clock.pass(1000);
+    }
+    const { pair, health } = a.status();
+    expect(pair?.link).toBe('up');
+    expect(health.healthy).toBe(false);
+    expect(health.reason).toContain('has taken nothing');
+    await sites.crash(C);
+    await sites.closeAll();
+  });
+
   test('ends at once also while a suspended pair is being let go on', async () => {
     const { sites, a } = await kept({ syncMs: 5 });
     sites.leaveAlone(C);

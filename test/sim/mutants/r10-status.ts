@@ -50,6 +50,7 @@ export const STATUS: readonly Mutant[] = [
     file: 'src/node/replication.ts',
     find: 'if (durable !== this.cursor || durable >= set.newest) this.movedMs',
     replace: 'if (durable !== this.cursor || durable <= set.newest) this.movedMs',
+    test: 'test/node/kept',
     why: 'The comparison the wrong way round: each word counts as if the cursor had moved.',
   },
 ];
