@@ -17,6 +17,7 @@ export const WRITE_AHEAD: readonly Mutant[] = [
         replace: 'await Promise.all([durable, contents.applyLayer(layer)]);',
       },
     ],
+    test: 'test/imageset/crashes',
     why: 'Both can go on side by side; but the image may be written first.',
   },
   {
