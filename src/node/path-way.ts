@@ -378,11 +378,13 @@ export class PathWay {
 
   /**
    * Up to where another set has what was answered here. A takeover goes on from what it has,
-   * whatever the set before had made durable; and much may have come since.
+   * whatever the sets before had made durable, also in epochs that it had not come to; and much may
+   * have come since. Where it has seen further epochs than its own, older ones only are of before.
    */
-  private historyEnd({ recovered, tookOverAt }: PathWord): number {
-    const isLater = tookOverAt !== null && tookOverAt.epoch >= this.reignEpoch;
-    return isLater ? Math.min(recovered, tookOverAt.sequence) : recovered;
+  private historyEnd({ epoch, recovered, tookOverAt }: PathWord): number {
+    if (tookOverAt === null) return recovered;
+    const isOfBefore = this.reignEpoch <= tookOverAt.epoch || epoch === tookOverAt.epoch + 1;
+    return isOfBefore ? Math.min(recovered, tookOverAt.sequence) : recovered;
   }
 
   /** The set did not wait for this controller: nobody may write that again. */

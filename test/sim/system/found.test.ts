@@ -25,3 +25,31 @@ test('[R8] a migration whose source still begins the first copy is no split brai
   };
   expect((await liveThrough(plan)).failure).toBeUndefined();
 });
+
+test('[R2] a takeover by force loses what a later epoch had answered: hosts are told', async () => {
+  // Seed 383: the secondary had not come to the epoch in which a controller was answered.
+  const plan: Plan = {
+    shape: {
+      ...SHAPE,
+      seed: 383,
+      journal: 'minute',
+      ack: 'remote',
+      depth: 1,
+      linkBytesPerSecond: undefined,
+    },
+    events: [
+      { kind: 'migrate', mode: 'bitmap', copy: 'pre', detach: true },
+      { kind: 'pass', ms: 851 },
+      { kind: 'burn', role: 'primary', behindMs: 10 },
+      { kind: 'mend', looks: 18 },
+      {
+        kind: 'crash',
+        role: 'primary',
+        survival: 'keep',
+        downMs: 54,
+        moment: { of: 'syncFolder', after: 3 },
+      },
+    ],
+  };
+  expect((await liveThrough(plan)).failure).toBeUndefined();
+});
