@@ -238,6 +238,17 @@ export class Operator {
     }
   }
 
+  /** The primary is lost, and whoever handed over to it has nothing any more: the secondary has. */
+  private async takeWhatIsLeft(): Promise<void> {
+    const { world } = this;
+    const left = world.running.find(({ site, node: { set } }) => {
+      const isOurs = set.file.groupId === world.groupId && !world.judge.outlawed.has(site.folder);
+      return isOurs && set.file.role === 'secondary' && set.usable;
+    });
+    if (left)
+      await world.sites.drive(this.takeByForce(left.site, left.node)).catch(() => undefined);
+  }
+
   /** A set goes on from what it has. Hosts may be answered by it before who asked for that is. */
   private async takeByForce(site: Site, node: StorageNode): Promise<void> {
     const { world } = this;
@@ -323,7 +334,9 @@ export class Operator {
       const isOld = heir && world.judge.rolledBack.has(heir.folder);
       const isGone = isOld || heir?.machine.node?.set.file.groupId !== world.groupId;
       const sealed = world.running.find(({ node }) => node.set.file.seal === last);
-      if (late && isGone && sealed) {
+      if (late && isGone && sealed?.node.set.file.role === 'retired') {
+        await this.takeWhatIsLeft();
+      } else if (late && isGone && sealed) {
         // The successor is lost: the set goes on where it sealed.
         this.give('takeover', sealed.site, (node) => this.takeByForce(sealed.site, node));
       } else if (late) this.give('takeover', heir, (node) => node.takeOver({ force: false }));

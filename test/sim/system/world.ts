@@ -331,6 +331,8 @@ export class World {
     if (to === undefined) throw new Error('nobody takes writes');
     const [mine, theirs] = await this.wires.connect(host, to);
     const server = this.servers.get(to);
+    // The network may have held it up; whoever looks for the disk by itself looks again then.
+    if (!gate && this.judge.primary?.site.folder !== to) throw new Error(`${to} serves no more`);
     if (!server || (gate ? !gate.isRunning : !this.node(to))) throw new Error(`${to} is away`);
     this.sites.machine(to).streams.push(theirs);
     server.accept(theirs);
