@@ -252,7 +252,7 @@ export class Mishaps {
   async copied(site: Site): Promise<void> {
     const { disk } = site.machine;
     const { sites } = this.world;
-    if (!disk.status(site.folder, 'TEST:COPY')) return;
+    if (disk.crashed || !disk.status(site.folder, 'TEST:COPY')) return;
     const { capacityBytes } = disk;
     site.disk.isWatched = true;
     disk.capacityBytes = Number.POSITIVE_INFINITY;
@@ -261,6 +261,7 @@ export class Mishaps {
     disk.capacityBytes = capacityBytes;
     const refused = await sites.drive(openingCopy(this.world, site));
     site.disk.isWatched = false;
+    if (disk.crashed) return;
     const wasMade = disk.status(`${site.folder}/set.json`, 'TEST:COPY') !== undefined;
     if (wasMade && !site.flipped && refused !== 'E_COPIED')
       throw new Broken('R5', `a copy of ${site.folder} opens: ${refused}`);
