@@ -8,6 +8,7 @@ import { faultsOf, liveFiles, makeSamples, strike } from './flips.ts';
 import type { Fault } from './flips.ts';
 
 const [every = 1, from = 1, to = Number.POSITIVE_INFINITY] = process.argv.slice(2).map(Number);
+if (!(every >= 1 && from >= 1 && to >= from)) throw new Error('flips: wrong numbers');
 const began = Date.now();
 const counts = { flip: 0, truncation: 0 };
 let missed = 0;

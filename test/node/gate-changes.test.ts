@@ -153,13 +153,7 @@ describe('[R1] a takeover by force', () => {
   });
 
   test('[R2] that lost what a flush had promised is told as well', async () => {
-    const { sites, c, gate, first, host, other } = await paired();
-    sites.leaveAlone(C);
-    await sites.drive(host.write(FIRST));
-    expect(await sites.drive(host.flush())).toBe(true);
-    await sites.crash(A);
-    sites.away.add(A);
-    sites.away.delete(C);
+    const { sites, c, gate, first, host, other } = await flushedWhatOnlyAHad();
     await sites.drive(c.takeOver({ force: true }));
     await sites.drive(gate.node.add({ export: first, set: C, volume: first, replace: true }));
     expect(await sites.drive(host.flush())).toBe(false);
@@ -170,18 +164,24 @@ describe('[R1] a takeover by force', () => {
   });
 });
 
-test('[R2] a controller that comes late to a takeover tells what was lost with it', async () => {
-  // Seed 83: the set had gone on behind the number at which it took over, and was opened again.
-  const { sites, gate, first, host } = await paired();
+/** A is gone for good, and with it what a flush had promised: C never got it. */
+async function flushedWhatOnlyAHad() {
+  const world = await paired();
+  const { sites, host } = world;
   sites.leaveAlone(C);
   await sites.drive(host.write(FIRST));
   expect(await sites.drive(host.flush())).toBe(true);
   await sites.crash(A);
   sites.away.add(A);
   sites.away.delete(C);
-  const before = await sites.open(C);
-  await sites.drive(before.takeOver({ force: true }));
-  const device = before.hostDevice(0);
+  return world;
+}
+
+test('[R2] a controller that comes late to a takeover tells what was lost with it', async () => {
+  // Seed 83: the set had gone on behind the number at which it took over, and was opened again.
+  const { sites, c, gate, first, host } = await flushedWhatOnlyAHad();
+  await sites.drive(c.takeOver({ force: true }));
+  const device = c.hostDevice(0);
   if (!device) throw new Error('it has a volume');
   const direct = new GateHost(device, sites.random);
   for (let count = 0; count < 4; count += 1) await sites.drive(direct.write(SECOND));
