@@ -16,6 +16,7 @@ import { followingAgain, sendsNothing } from '../imageset/pair-states.ts';
 import { dropMaps } from '../imageset/set-maps.ts';
 import type { RunReader } from '../journal/run-reader.ts';
 import type { Run } from '../journal/run.ts';
+import { CarriedWait } from './carried-wait.ts';
 import type { FrameChannel } from './channel.ts';
 import { CopyRanges } from './copy-ranges.ts';
 import type { CopyPlace } from './copy-ranges.ts';
@@ -183,15 +184,9 @@ export class Sender {
     set.hosts.writeBatch();
     channel.post('hello', [encodeJson(senderHello(set, run, this.options))]);
     await this.until(() => this.welcome !== undefined);
-    const { welcome } = this;
-    assert(welcome, 'the other end has answered');
-    checkPeer(set, welcome);
-    const there = welcome.epochs.find(({ epoch }) => epoch === run.epoch);
-    // What is carried for another set may still be on its way to here.
-    this.lacksCarried = !this.isCarriedTo(there?.next ?? 0);
-    if (this.lacksCarried) set.changed();
-    await this.until(() => this.isCarriedTo(there?.next ?? 0));
-    this.lacksCarried = false;
+    assert(this.welcome, 'the other end has answered');
+    checkPeer(set, this.welcome);
+    const welcome = await this.whenCarried(this.welcome);
     const decision = decideResume(senderView(set, run), welcome);
     switch (decision.kind) {
       case 'stop':
@@ -233,10 +228,19 @@ export class Sender {
     this.durableThere = from - 1;
   }
 
-  /** Whether this set has what it carries on at least as far as the secondary. */
-  private isCarriedTo(next: number): boolean {
+  /** What is carried for another set may still be on its way to here. */
+  private async whenCarried(welcome: Welcome): Promise<Welcome> {
     const { set, run } = this.options;
-    return run.identity.writer === set.file.setId || run.seal !== undefined || run.next >= next;
+    const wait = new CarriedWait(set, run, welcome);
+    if (wait.isOver) return welcome;
+    this.lacksCarried = true;
+    set.changed();
+    await this.until(() => {
+      if (this.early) wait.hear(this.early);
+      return wait.isOver;
+    });
+    this.lacksCarried = false;
+    return wait.welcome;
   }
 
   /** Resolves once the condition holds; rejects when the link or the set is over before. */

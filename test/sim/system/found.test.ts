@@ -53,3 +53,26 @@ test('[R2] a takeover by force loses what a later epoch had answered: hosts are 
   };
   expect((await liveThrough(plan)).failure).toBeUndefined();
 });
+
+test('[R6] a handoff to a full journal goes on where the secondary is ahead of it', async () => {
+  // Seed 836: what the target carried could not come whole, and nothing of it was let go.
+  const plan: Plan = {
+    shape: {
+      ...SHAPE,
+      seed: 836,
+      whenFull: 'slow',
+      depth: 3,
+      isFilled: false,
+      isLocal: false,
+      syncMs: 9,
+      linkBytesPerSecond: undefined,
+    },
+    events: [
+      { kind: 'disk', fault: 'hangs', role: 'secondary', ms: 50_000 },
+      { kind: 'pass', ms: 18_000 },
+      { kind: 'migrate', mode: 'handoff', copy: 'post', detach: false },
+      { kind: 'mend', looks: 32 },
+    ],
+  };
+  expect((await liveThrough(plan)).failure).toBeUndefined();
+});
