@@ -278,7 +278,9 @@ export class Journal {
     let state = { segments, endOffset: scan.end.offset };
     let durable = scan.durable;
     if (clean || readOnly) {
+      // The beginning of a request whose end did not come may have filled segments of its own.
       state.segments = segments.slice(0, scan.end.segment + 1);
+      this.removeSegments(epoch, segments.slice(scan.end.segment + 1));
     } else {
       state = await rewriteTail({
         files,
@@ -305,9 +307,9 @@ export class Journal {
     );
   }
 
-  /** Segments whose headers were never synced hold nothing. */
+  /** Of segments that hold nothing that counts. */
   private removeSegments(epoch: number, segments: readonly number[]): void {
-    if (this.options.readOnly) return;
+    if (this.options.readOnly || segments.length === 0) return;
     for (const first of segments) {
       this.store.files.remove(this.path(epoch, first), 'JOURNAL:REMOVE');
     }

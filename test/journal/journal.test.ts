@@ -73,6 +73,32 @@ describe('appending and reopening', () => {
     expect(again.runs[0]?.next).toBe(run.next);
   });
 
+  test('the beginning of a request whose end never came leaves no segment behind', async () => {
+    const disk = new SimulatedDisk();
+    const { journal, run } = await begun(disk);
+    write(journal, run, 'one');
+    const half = {
+      kind: 'write',
+      volume: 0,
+      offset: 0,
+      endOfRequest: false,
+      mayFree: false,
+    } as const;
+    while (run.segments.length < 3) {
+      const payload = Buffer.alloc(SMALL.recordPayloadBytesMax);
+      const { length } = payload;
+      journal.append(run, { ...half, length, payload: [payload], payloadLength: length });
+      journal.write(run, length);
+    }
+    await journal.close();
+    const again = await reopenJournal(disk, {
+      known: [{ ...knownOf(run), durable: 1 }],
+      clean: true,
+    });
+    expect(again.runs[0]).toMatchObject({ next: 2, segments: [{ firstSequence: 1 }] });
+    expect(fileNames(disk).split(' ')).toHaveLength(1);
+  });
+
   test('looking only changes nothing on disk, whatever is there', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk);

@@ -2,6 +2,7 @@
  * Looks at a whole world and says which rule is broken. It goes by what sets show of themselves,
  * by the disks, and by the log of what hosts were answered; it changes nothing.
  */
+import { sameProven } from '../../../src/base/position.ts';
 import { RcopyError, isRcopyError, messageOf } from '../../../src/base/errors.ts';
 import { SYNC_INTERVAL_MS } from '../../../src/base/limits.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
@@ -293,6 +294,8 @@ export class Judge {
       this.copies.delete(secondary);
       return;
     }
+    // The secondary may come to one, behind a slow disk, when the primary is in the next already.
+    if (!pair.copyBase || !sameProven(copy.base, pair.copyBase)) return;
     const { fallBacks } = node.set;
     const base = JSON.stringify(copy.base);
     const seen = this.copies.get(secondary);
