@@ -83,6 +83,8 @@ export class Journal {
   admits(run: Run, payloadLengths: readonly number[], purpose: RoomFor): boolean {
     // A start that rewrote the tail may have used what was kept; a seal never waits for room.
     if (purpose === 'seal') return true;
+    const { bytesInUse, capacityBytes } = this.store;
+    if (purpose !== 'first-owed' && bytesInUse > capacityBytes) return false;
     const reserve = purpose === 'host' ? SEAL_RESERVE_BYTES : 0;
     const added = run.segmentsFor(payloadLengths, reserve);
     if (added > this.store.free) return false;

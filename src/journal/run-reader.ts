@@ -148,13 +148,13 @@ export class RunReader {
 
   private enter(firstSequence: number): void {
     this.close();
+    this.segmentFirst = firstSequence;
     const path = this.run.segmentPath(firstSequence);
     const handle = this.store.files.open(path, 'read', 'JOURNAL:READ-OPEN');
     this.handle = handle;
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
     const got = handle.read(bytes, 0, 'JOURNAL:READ');
     const check = decodeSegmentHeader(bytes.subarray(0, got));
-    this.segmentFirst = firstSequence;
     this.sequence = firstSequence;
     if (check.found !== 'header' || check.header.firstSequence !== firstSequence) {
       throw this.damage('reason' in check ? check.reason : 'its header is another segment’s');

@@ -26,19 +26,23 @@ export class CarriedWait {
     if (!this.isOver) this.letGo();
   }
 
-  /** What is here reaches to the secondary's place, or it is this set that writes it. */
+  /** What is here reaches to the secondary's place, or nothing has to: it has all, or this set. */
   get isOver(): boolean {
     const { set, run, place } = this;
     const isOwn = run.identity.writer === set.file.setId;
-    return !place || isOwn || run.seal !== undefined || run.next >= place.next;
+    return !place || place.sealed || isOwn || run.seal !== undefined || run.next >= place.next;
   }
 
-  /** The secondary has made more durable; what it took in since the greeting does not count. */
+  /**
+   * The secondary has made more durable. What it took in since the greeting does not count, but
+   * the seal does: with that it has everything.
+   */
   hear({ epochs }: Acknowledgement): void {
     const { place, run } = this;
-    const said = epochs.find(({ epoch }) => epoch === run.epoch)?.durable ?? 0;
-    if (!place || said <= place.durable) return;
-    this.place = { ...place, durable: Math.min(said, place.next - 1) };
+    const said = epochs.find(({ epoch }) => epoch === run.epoch);
+    if (!place || !said || said.durable <= place.durable) return;
+    const durable = said.sealed ? said.durable : Math.min(said.durable, place.next - 1);
+    this.place = { ...place, durable, sealed: said.sealed };
     this.letGo();
   }
 

@@ -82,6 +82,8 @@ export class Sender {
   /** Its latest word before that. */
   private early: Acknowledgement | undefined;
   private greeted = false;
+  /** The secondary has said what it has, and its place is proved. */
+  private heard = false;
   private reader: RunReader | undefined;
   private copy: CopyRanges | undefined;
   /** The receiver was told that all ranges have gone. */
@@ -111,6 +113,11 @@ export class Sender {
   /** The secondary has answered, and the link holds. */
   get isUp(): boolean {
     return this.greeted && !this.options.channel.hasEnded;
+  }
+
+  /** What is known of the secondary is its own word, on this link. */
+  get hasHeard(): boolean {
+    return this.heard && !this.options.channel.hasEnded;
   }
 
   /**
@@ -187,6 +194,7 @@ export class Sender {
     assert(this.welcome, 'the other end has answered');
     checkPeer(set, this.welcome);
     const welcome = await this.whenCarried(this.welcome);
+    this.check(); // the journal may have become full meanwhile
     const decision = decideResume(senderView(set, run), welcome);
     switch (decision.kind) {
       case 'stop':
@@ -390,6 +398,7 @@ export class Sender {
   private acknowledged(message: Acknowledgement): void {
     const { set, run } = this.options;
     this.checkWord(message);
+    this.heard = true;
     this.consumed = message.consumedBytes;
     this.hasProgressed ||= message.consumedBytes > 0;
     const durable = completeUpTo(message, set.file.epoch) ?? set.secondary?.durable;

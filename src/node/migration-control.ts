@@ -247,16 +247,20 @@ export class MigrationControl {
     const { set } = this.options;
     const { migration } = set.file;
     if (migration?.side === 'source' && isUnderWay(migration)) return this.abortAtSource(migration);
+    // Behind the switch nothing else may be under way: what is copied would stand in the way.
+    return this.ownMigration().state === 'copying'
+      ? this.aside(() => this.alone('command', () => this.abortAtTarget()))
+      : this.abortAtTarget();
+  }
+
+  private async abortAtTarget(): Promise<MigrateAnswer> {
+    // Looked at now: whoever drove it may have come to its end meanwhile.
     const own = this.ownMigration();
     if (own.state === 'aborted') return this.answer(own, false);
     if (own.state === 'done') throw isDone(own);
-    const reason = 'aborted by an operator';
-    const abort = async (): Promise<MigrateAnswer> => {
-      const runner = this.runner(own, { maxRate: undefined });
-      return this.answer(await runner.run({ kind: 'abort-asked', reason }), true);
-    };
-    // Behind the switch nothing else may be under way: what is copied would stand in the way.
-    return own.state === 'copying' ? this.aside(() => this.alone('command', abort)) : abort();
+    const runner = this.runner(own, { maxRate: undefined });
+    const asked = { kind: 'abort-asked', reason: 'aborted by an operator' } as const;
+    return this.answer(await runner.run(asked), true);
   }
 
   /** A target that has sealed its epoch back to the source has nowhere else to go. */

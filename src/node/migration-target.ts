@@ -1,5 +1,6 @@
 /** The target's part in a migration: its own ports, and the source as it calls it. */
 import { RcopyError, isRcopyError } from '../base/errors.ts';
+import { comparePositions } from '../base/position.ts';
 import type { HandoverEntry, SetFile } from '../format/set-file.ts';
 import {
   acceptHandover,
@@ -205,7 +206,6 @@ async function copyBehind(
   set.contents.source ??= absentSource(set, migration, options.peer);
   await ensureRelay(set);
   // The rate holds back what is fetched, never what hosts write: the second site must follow.
-  const before = set.secondary;
   const letGo = replication.want();
   try {
     let owedFailure: Error | undefined;
@@ -219,15 +219,16 @@ async function copyBehind(
       set.until(() => {
         if (options.isHalted?.()) throw halted(set);
         if (!set.file.pair) return true; // an operator said that the secondary is lost
-        const restored = set.secondary?.restored;
+        const { restored, durable } = set.secondary ?? {};
         const isPaired = set.file.pair?.state === 'paired';
         // C goes on to the next epoch only when it holds the seal and has applied all before it.
         if (isPaired && restored && restored.epoch > epoch && restored.sequence >= next - 1) {
           return true;
         }
         // A source that is away matters only when the secondary has spoken and lacks something.
-        const heard = isPaired && (set.secondary !== before || replication.lacksCarried);
-        const failure = replication.failure ?? (heard ? owedFailure : undefined);
+        const hasAll = durable && comparePositions(durable, { epoch, sequence: next }) >= 0;
+        const lacks = replication.lacksCarried || (replication.hasHeard && !hasAll);
+        const failure = replication.failure ?? (isPaired && lacks ? owedFailure : undefined);
         if (failure) throw failure;
         return false;
       });
@@ -299,8 +300,9 @@ async function fetchAbsent(
   await set.drain();
 }
 
-/** Seals this set's epoch for the source, as long as it holds no record. */
+/** Seals this set's epoch for the source, as long as it holds no record and needs the source. */
 async function giveBack(set: ImageSet, migration: Migration): Promise<Returned> {
+  if (set.file.migration?.state === 'done') throw isDone(migration);
   const sealed = await seal(set, migration.id, migration.source, (_, run) =>
     run.next === run.identity.first ? undefined : tookRecords(migration),
   );

@@ -77,6 +77,11 @@ export class Replication {
     return this.sender?.isUp === true;
   }
 
+  /** What is known of the secondary is its own word, on the link that is there. */
+  get hasHeard(): boolean {
+    return this.sender?.hasHeard === true;
+  }
+
   /** It can tell what the secondary lacks only when more of what it carries has come. */
   get lacksCarried(): boolean {
     return this.sender?.lacksCarried === true;

@@ -51,11 +51,10 @@ async function hasAll(
   replication: Replication,
   { epoch, nextSequence }: { epoch: number; nextSequence: number },
 ): Promise<boolean> {
-  const before = set.secondary;
   const letGo = replication.want();
   try {
     await set.until(() => {
-      if (set.secondary !== before) return true;
+      if (replication.hasHeard) return true;
       if (replication.failure) throw replication.failure;
       return false;
     });

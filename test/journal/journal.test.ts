@@ -182,6 +182,14 @@ describe('segments', () => {
     reader.close();
   });
 
+  test('a reader that cannot open a segment names it', async () => {
+    const disk = new SimulatedDisk();
+    const { run } = await begun(disk);
+    const path = segmentPath(1, 1);
+    disk.remove(path, 'TEST:JOURNAL');
+    expect(() => run.readFrom(1).next(0)).toThrow(path);
+  });
+
   test('a reader at a run’s start gives its head first, once', async () => {
     const disk = new SimulatedDisk();
     const { journal, run } = await begun(disk);
@@ -332,6 +340,19 @@ describe('[R9] room', () => {
           true,
         ]);
       }
+    }
+  });
+
+  test('hosts add nothing to what starts take beyond the capacity', async () => {
+    let disk = new SimulatedDisk();
+    let { journal, run } = await begun(disk);
+    for (let starts = 0; starts < 8; starts += 1) {
+      while (journal.admits(run, [3000], 'host')) write(journal, run, filled('more', 3000));
+      disk = disk.survivors('keep', starts);
+      journal = await reopenJournal(disk, { known: [knownOf(run, run.next - 2)] });
+      [run] = [journal.runs[0]!];
+      expect(journal.bytes).toBeLessThanOrEqual(journal.capacityBytes + SMALL.segmentBytes);
+      if (journal.admits(run, [400], 'host')) write(journal, run, filled('a little', 400));
     }
   });
 

@@ -102,6 +102,11 @@ export class Host {
     if (this.client && !this.parts.isDirect) this.ignorantOn = this.connection;
   }
 
+  /** Its set is gone, which it may not have noticed yet; nobody but a controller keeps anything. */
+  setIsGone(): void {
+    if (this.parts.isDirect) this.history.mayLoseUnflushed(this.id);
+  }
+
   /** Writes to every sector: a copy that lacks one is seen then. */
   async fill(): Promise<void> {
     const { sectors, requestBytesMax } = this.parts;

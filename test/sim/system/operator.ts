@@ -22,6 +22,9 @@ const MANY_MARKS = 120;
 /** Looks before it is said that the system does not come to rest. */
 const REST_LOOKS = 120;
 
+/** What a disk of the simulator says when it fails, or its machine has no power. */
+const OF_THE_DISK = /failed by the test|has lost its power/;
+
 export class Operator {
   /** Commands by name and outcome. */
   readonly outcomes = new Map<string, number>();
@@ -129,7 +132,7 @@ export class Operator {
       case 'verify':
         return this.give('verify', primary, async (node) => {
           const { ok, findings } = await node.verify();
-          const isSick = findings.some(({ problem }) => problem.includes('failed by the test'));
+          const isSick = findings.some(({ problem }) => OF_THE_DISK.test(problem));
           if (!ok && !primary.flipped && !isSick)
             judge.tell(new Broken('R8', JSON.stringify(findings)));
         });
@@ -317,8 +320,10 @@ export class Operator {
     const late = look % 12 === 11;
     const moving = world.running.find(({ node }) => isMoving(node));
     if (moving) {
-      const { pair } = moving.node.set.file;
-      if (pair && late && this.isLost(pair)) await this.pairAgain(moving.site);
+      const { pair, seal } = moving.node.set.file;
+      const isReturning = seal !== null && moving.node.set.file.migration?.side === 'target';
+      if (late && isReturning) this.give('abort', moving.site, (node) => node.abortMigration());
+      else if (pair && late && this.isLost(pair)) await this.pairAgain(moving.site);
       else if (late && look > 30) this.give('abort', moving.site, (node) => node.abortMigration());
       else if (late) {
         const how = { maxRate: undefined };

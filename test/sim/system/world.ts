@@ -200,10 +200,12 @@ export class World {
   /** The power of a machine goes, or its process is killed (`keep`). */
   async crash(folder: string, survival: Survival): Promise<void> {
     const site = this.at(folder);
+    const serves = site.machine.node?.set.file.role === 'primary';
     site.down = true;
     site.closing = false;
     site.opening = undefined;
     await this.sites.crash(folder, survival);
+    if (serves) for (const host of this.hosts) host.setIsGone();
     site.disk.attach();
   }
 
