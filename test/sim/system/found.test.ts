@@ -75,7 +75,7 @@ const FOUND: readonly Found[] = [
     ],
   },
   {
-    what: '[R6] a target whose source was away a while goes on though the secondary says nothing new',
+    what: '[R6] a target whose source was away goes on where the secondary says nothing new',
     shape: {
       ...SHAPE,
       seed: 702,
