@@ -87,6 +87,7 @@ export class Run {
   private readonly store: SegmentStore;
   private readonly tag: number;
   private syncing: readonly FileHandle[] = [];
+  private isDropped = false;
   private handle: FileHandle | undefined;
   private endOffset: number;
   /** How far the file of the last segment reaches. */
@@ -267,6 +268,7 @@ export class Run {
 
   /** Gives up all segments; the run is over. */
   drop(): void {
+    this.isDropped = true;
     this.close();
     for (const segment of this.segments.splice(0)) {
       this.store.retire(this.segmentPath(segment.firstSequence), segment.bytes);
@@ -311,6 +313,7 @@ export class Run {
 
   /** Begins a new segment with the next number. */
   private roll(): void {
+    assert(!this.isDropped, 'nothing is added to a run that was given up');
     const path = this.segmentPath(this.next);
     assert(this.segments.at(-1)?.firstSequence !== this.next, 'a segment holds a numbered record');
     const handle = this.store.provide(path);

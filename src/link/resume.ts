@@ -60,6 +60,8 @@ export function decideResume(sender: SenderView, peer: Welcome): ResumeDecision 
   }
   if (newest && newest.epoch > sender.epoch) return behindSuccessor(sender, mine, newest);
   if (sender.copyDue) return copying(sender, peer, mine);
+  const { usable, copy } = peer;
+  if (!usable && copy && !copy.complete) return rolledBack('only a part of a copy', sender);
   if (!mine) return unknownEpoch(sender, newest);
   return inEpoch(sender, mine);
 }

@@ -68,7 +68,9 @@ export async function pullRelay(
     if (records.length === 0) {
       throw new RcopyError('E_PROTOCOL', 'the source of the migration handed over no record');
     }
-    while (!appendFromPeer(set, run, records)) await roomMade(set, run, failure);
+    while (relayRun(set) === run && !appendFromPeer(set, run, records)) {
+      await roomMade(set, run, failure); // or nobody is to get it any more
+    }
     set.changed();
   }
   await set.journal.sync();

@@ -112,6 +112,18 @@ const ROWS: Row[] = [
   ],
   ['has exactly what it acknowledged', {}, peer([epoch(109)]), resume(109)],
   [
+    'has what it acknowledged, but only a part of the copy before that: rolled back, or a copy',
+    {},
+    peer([epoch(109)], { usable: false, copy: COPY }),
+    stop(SPLIT, /only a part of a copy.*rolled back/),
+  ],
+  [
+    'has the whole copy, and is not usable yet',
+    {},
+    peer([epoch(109)], { usable: false, copy: { ...COPY, complete: true } }),
+    resume(109),
+  ],
+  [
     'holds another epoch of that number',
     {},
     peer([epoch(112, { id: 'other' })]),

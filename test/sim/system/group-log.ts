@@ -94,9 +94,13 @@ export class GroupLog {
     this.newestAnswered = Math.max(this.newestAnswered, sequence);
   }
 
-  /** It was refused, and has taken no number; behind a crash, nobody knows. */
-  refuse(asked: Asked): void {
+  /**
+   * It was refused by a set that has given numbers up to `newest`: it may have one, where only
+   * its durability was not to be had. Behind a crash, nobody knows.
+   */
+  refuse(asked: Asked, newest: number): void {
     this.refused += 1;
+    this.numberUpTo(asked.site, newest);
     const line = this.asked.get(asked.site) ?? [];
     const at = line.indexOf(asked);
     if (at >= 0) line.splice(at, 1);

@@ -16,8 +16,8 @@ const LATE_MS = 2000;
 
 export class LimitsJudge {
   private readonly world: World;
-  /** How large the journal was when the set was opened. */
-  private readonly journalAtFirst = new WeakMap<StorageNode, number>();
+  /** How large the journal was when the set was opened, or came to its epoch. */
+  private readonly atFirst = new WeakMap<StorageNode, { epoch: number; bytes: number }>();
   /** When each set was seen to take or refuse hosts' changes last, and how many. */
   private readonly taking = new WeakMap<object, { readonly count: number; readonly ms: number }>();
 
@@ -26,7 +26,12 @@ export class LimitsJudge {
   }
 
   opened(node: StorageNode): void {
-    this.journalAtFirst.set(node, node.set.journal.bytes);
+    this.noteJournal(node);
+  }
+
+  private noteJournal(node: StorageNode): void {
+    const { journal, file } = node.set;
+    this.atFirst.set(node, { epoch: file.epoch, bytes: journal.bytes });
   }
 
   lookAt(running: Running): void {
@@ -94,8 +99,11 @@ export class LimitsJudge {
     const { journal } = node.status();
     // A start after a crash may write the tail anew, into one segment more; a secondary may need
     // one more for the head of an epoch. Whoever takes hosts' writes has kept room for its seal.
+    // A takeover goes on behind a full journal.
     const most = journal.capacityBytes + node.set.journal.sizes.segmentBytes;
-    const atFirst = this.journalAtFirst.get(node) ?? most;
+    const { epoch } = node.set.file;
+    if (this.atFirst.get(node)?.epoch !== epoch) this.noteJournal(node);
+    const atFirst = this.atFirst.get(node)?.bytes ?? most;
     const own = Math.min(most, Math.max(journal.capacityBytes, atFirst));
     if (journal.bytes > (node.set.file.role === 'primary' ? own : most)) {
       throw new Broken('R9', `the journal of ${site.folder} has ${journal.bytes} bytes`);

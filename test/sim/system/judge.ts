@@ -2,7 +2,6 @@
  * Looks at a whole world and says which rule is broken. It goes by what sets show of themselves,
  * by the disks, and by the log of what hosts were answered; it changes nothing.
  */
-import { sameProven } from '../../../src/base/position.ts';
 import { RcopyError, isRcopyError, messageOf } from '../../../src/base/errors.ts';
 import { SYNC_INTERVAL_MS } from '../../../src/base/limits.ts';
 import type { StorageNode } from '../../../src/node/storage-node.ts';
@@ -23,12 +22,14 @@ export interface Running {
 }
 
 /** A copy that a secondary is in, and what it comes from. */
+/** A copy as it was at a look. */
 interface SeenCopy {
   readonly primary: StorageNode;
   readonly pairId: string;
   readonly fallBacks: number;
-  readonly epoch: number;
   readonly base: string;
+  /** A range of it is there: before that, its primary may not have heard of it. */
+  readonly hasBegun: boolean;
 }
 
 export class Judge {
@@ -294,13 +295,12 @@ export class Judge {
       this.copies.delete(secondary);
       return;
     }
-    // The secondary may come to one, behind a slow disk, when the primary is in the next already.
-    if (!pair.copyBase || !sameProven(copy.base, pair.copyBase)) return;
     const { fallBacks } = node.set;
     const base = JSON.stringify(copy.base);
+    const hasBegun = copy.volume > 0 || copy.offset > 0;
     const seen = this.copies.get(secondary);
-    this.copies.set(secondary, { primary: node, pairId: pair.id, fallBacks, epoch, base });
-    if (!seen || seen.base === base || this.rolledBack.has(pair.peer.address)) return;
+    this.copies.set(secondary, { primary: node, pairId: pair.id, fallBacks, base, hasBegun });
+    if (!seen?.hasBegun || seen.base === base || this.rolledBack.has(pair.peer.address)) return;
     if (seen.primary !== node || seen.fallBacks !== fallBacks || seen.pairId !== pair.id) return;
     throw new Broken('R6', `${site.folder} copies anew from ${base}, it was at ${seen.base}`);
   }

@@ -74,7 +74,7 @@ function watch(request: DeviceRequest, parts: Tapped): (completion: Completion) 
       const sequence = completion.sequence ?? 0;
       log.answer(asked, sequence, set.file.epoch);
       if (fua) log.flushed = Math.max(log.flushed, sequence);
-    } else if (isRefusal(completion.error)) log.refuse(asked);
+    } else if (isRefusal(completion.error)) log.refuse(asked, set.newest);
   };
 }
 
