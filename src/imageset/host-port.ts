@@ -90,6 +90,15 @@ export class HostPort {
     return this.waiting.length;
   }
 
+  /** How many numbers they will take. */
+  get waitingNumbers(): number {
+    const { recordPayloadBytesMax } = this.set.journal.sizes;
+    return this.waiting.reduce(
+      (sum, { request }) => sum + payloadLengths(request, recordPayloadBytesMax).length,
+      0,
+    );
+  }
+
   submit(volume: number, request: DeviceRequest, done: Done): void {
     const kind = request.kind === 'read' ? 'read' : 'write';
     const refusal = this.set.refusal(kind) ?? this.outOfRange(volume, request);

@@ -357,15 +357,11 @@ export class Sender {
       base = { epoch, sequence, chain: chainBefore(run, run.next) ?? run.chain };
       await set.journal.sync();
       if (set.contents.dirty.inUse) await set.drain();
-      await set.identity.update((file) => ({
-        ...file,
-        pair: file.pair && {
-          ...file.pair,
-          state: 'copying',
-          copyBase: base,
-          formerBases: formerBases(file.pair, welcome),
-        },
-      }));
+      await set.identity.update((file) => {
+        // A successor knows of the copies that were begun before the seal, and of no other.
+        if (file.seal) throw new RcopyError('E_STATE', `${file.name} is sealed: it copies no more`);
+        return { ...file, pair: file.pair && copyBegun(file.pair, base, welcome) };
+      });
       set.noteSecondary({ durable: { epoch, sequence }, restored: { epoch, sequence: 0 } });
       await set.saveCursors();
       this.beginRecords(base.sequence + 1);
@@ -485,6 +481,10 @@ function completeUpTo({ epochs: all }: Acknowledgement, ownEpoch: number): Posit
   const epochs = all.filter(({ epoch }) => epoch <= ownEpoch);
   const last = epochs.find(({ sealed }) => !sealed) ?? epochs.at(-1);
   return last && { epoch: last.epoch, sequence: last.durable };
+}
+
+function copyBegun(pair: PairEntry, copyBase: ProvenPosition, welcome: Welcome): PairEntry {
+  return { ...pair, state: 'copying', copyBase, formerBases: formerBases(pair, welcome) };
 }
 
 /** The copies that a secondary may still be in while another one is begun: what it says counts. */

@@ -92,6 +92,11 @@ export interface PathWord {
   readonly expected: boolean;
   /** Lost writes of this controller that the set has taken again in this reign. */
   readonly replayed: number;
+  /**
+   * The newest number that is given, or will be to what waits for room: theirs are not higher. Null
+   * when nothing is written again any more.
+   */
+  readonly newest: number | null;
   readonly durableSequence: number;
   /** A migration from here that is being prepared. */
   readonly upcoming: { readonly migrationId: MigrationId; readonly target: PeerIdentity } | null;

@@ -366,7 +366,8 @@ export class PathWay {
     } else {
       // Written again on a stream that ended before the answers came.
       const answered = this.lostAtFirst - hosts.lost.length;
-      hosts.noteReplayed(Math.max(0, word.replayed - answered));
+      const newest = word.newest ?? Number.MAX_SAFE_INTEGER;
+      hosts.noteReplayed(Math.max(0, word.replayed - answered), newest);
     }
     this.reign = word.reign;
     this.reignSet = place.set.setId;

@@ -40,6 +40,7 @@ export function wordTo(attached: AttachedController, stand: PathStand): PathWord
     // Behind a seal: whoever is known there lost nothing that came before it.
     expected: file.seal ? isKnown(file, attached.entry.id) : attached.expected,
     replayed: attached.replayed,
+    newest: stand.turn ? set.newest + set.hosts.waitingNumbers : null,
     durableSequence: run ? Math.min(run.durable, run.next - 1) : 0,
     upcoming: isSource ? { migrationId: migration.id, target: migration.target } : null,
     accepted: tookOver ? migration.id : null,

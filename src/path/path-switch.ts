@@ -151,10 +151,16 @@ export class PathSwitch implements PathOwner {
     return this.retained.lost;
   }
 
-  /** The set has written the first `count` of them again, though it could not answer. */
-  noteReplayed(count: number): void {
-    for (const kept of this.retained.lostUpTo(Number.MAX_SAFE_INTEGER).slice(0, count)) {
-      this.retained.writtenAgain(kept, kept.sequence);
+  /**
+   * The set has written the first `count` of them again, though it could not answer: under numbers
+   * that are known no better than that `newest` was the last.
+   */
+  noteReplayed(count: number, newest: number): void {
+    const taken = this.retained.lostUpTo(Number.MAX_SAFE_INTEGER).slice(0, count);
+    for (const [index, kept] of taken.entries()) {
+      const most = newest - (taken.length - 1 - index);
+      // What others write again behind these must not get a lower number than is thought of here.
+      this.retained.writtenAgain(kept, Math.min(kept.sequence, most));
     }
   }
 

@@ -61,6 +61,7 @@ function word(epoch: number, phase: PathPhase, change: Partial<PathWord> = {}): 
     tookOverAt: null,
     expected: true,
     replayed: 0,
+    newest: null,
     durableSequence: 0,
     upcoming: null,
     accepted: null,

@@ -238,6 +238,26 @@ describe('[R2] answered writes', () => {
     expect(hosts.lost).toEqual([]);
   });
 
+  test('that were taken again without an answer get no higher numbers than were given', () => {
+    const { hosts, host, connect } = world();
+    const set = new HandDevice();
+    connect(set);
+    hosts.release();
+    for (const sequence of [60, 70, 80]) {
+      host(`write ${sequence}`, write(sequence * 512));
+      set.answer({ ok: true, sequence });
+    }
+    hosts.lose();
+    connect(set);
+    expect(hosts.lostAbove(50)).toEqual([60, 70, 80]);
+    // Two came through, and whatever others write again now comes behind number 52.
+    hosts.noteReplayed(2, 52);
+    expect(hosts.lost).toEqual([80]);
+    hosts.lose();
+    connect(set);
+    expect(hosts.lostAbove(50)).toEqual([51, 52, 80]);
+  });
+
   test('are kept only until a flush that began behind them is answered', () => {
     const { hosts, host, connect } = world();
     const set = new HandDevice();

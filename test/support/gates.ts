@@ -87,6 +87,9 @@ export class Gate {
     throw new Error(`${this.name} does not run`);
   }
 
+  /** It is being started. */
+  private opening: Promise<void> | undefined;
+
   get isRunning(): boolean {
     return this.running !== undefined;
   }
@@ -95,8 +98,15 @@ export class Gate {
     return this.sites.drive(this.starting());
   }
 
-  /** Starts while somebody else moves the clock. */
-  async starting(): Promise<void> {
+  /** Starts while somebody else moves the clock. One process at a time has its state. */
+  starting(): Promise<void> {
+    this.opening ??= this.open().finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
+  }
+
+  private async open(): Promise<void> {
     const { sites, name, store } = this;
     await store.save((file) => ({ ...file, starts: file.starts + 1 }));
     this.running = await PathNode.open({

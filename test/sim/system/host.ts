@@ -61,6 +61,8 @@ export class Host {
   /** On this connection, a flush has to fail before one is answered: a takeover lost its writes. */
   private ignorantOn: number | undefined;
   private errorsInTurn = 0;
+  /** When this connection began, by the history: nobody remembers what was answered before it. */
+  private connectedAt = 0;
   /** Counts connections: answers of an earlier one count no more. */
   private connection = 0;
 
@@ -97,8 +99,9 @@ export class Host {
     return oldest ? this.parts.heldUpMs() - oldest.heldUpMs : 0;
   }
 
-  /** Writes that it was answered are lost with a takeover: its controller has to say so. */
-  mustLearnOfLoss(): void {
+  /** A write that it was `answered` then is lost with a takeover: its controller has to say so. */
+  mustLearnOfLoss(answered: number): void {
+    if (answered === Number.POSITIVE_INFINITY || answered < this.connectedAt) return;
     if (this.client && !this.parts.isDirect) this.ignorantOn = this.connection;
   }
 
@@ -242,6 +245,7 @@ export class Host {
       try {
         const stream = await this.parts.dial();
         this.connection += 1;
+        this.connectedAt = this.history.now();
         this.errorsInTurn = 0;
         this.client = await NbdClient.open(stream, {
           clock,

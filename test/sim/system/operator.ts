@@ -111,6 +111,7 @@ export class Operator {
         return this.give('copy anew', primary, async (node) => {
           if (secondary === primary) return;
           if (node.set.file.pair) await node.deletePair({ local: true });
+          if (node.set.file.seal) return; // the other one has just taken over
           await this.world.replace(secondary.folder);
           await node.createPair({ secondary: secondary.folder, ack: this.world.shape.ack });
         });
@@ -195,7 +196,8 @@ export class Operator {
       world.note(`${folder} burns, ${secondary.folder} takes over`);
       await world.sites.drive(world.replace(folder));
     }
-    if (secondary.machine.node !== node) return; // its power went meanwhile
+    // Its power went meanwhile, or its disk failed: it is looked for what is left, then.
+    if (secondary.machine.node !== node || node.set.failure) return;
     secondary.disk.heal(); // whoever has one copy left makes room for it
     try {
       await world.sites.drive(this.takeByForce(secondary, node));
@@ -339,7 +341,8 @@ export class Operator {
       const isOld = heir && world.judge.rolledBack.has(heir.folder);
       const isGone = isOld || heir?.machine.node?.set.file.groupId !== world.groupId;
       const sealed = world.running.find(({ node }) => node.set.file.seal === last);
-      if (late && isGone && sealed?.node.set.file.role === 'retired') {
+      const hasNothing = !last || sealed?.node.set.file.role === 'retired';
+      if (late && isGone && hasNothing) {
         await this.takeWhatIsLeft();
       } else if (late && isGone && sealed) {
         // The successor is lost: the set goes on where it sealed.

@@ -79,13 +79,12 @@ export class SectorHistory {
     return bytes;
   }
 
-  /** Whose write this data is, and whether that was answered. */
-  ownerOf(data: Buffer): { readonly host: number; readonly answered: boolean } {
+  /** Whose write this data is, and when that was answered; infinite if it was not. */
+  ownerOf(data: Buffer): { readonly host: number; readonly answered: number } {
     const id = data.readUInt32LE(8);
     const sector = data.readUInt32LE(12);
     const change = this.sectors[sector]?.find((each) => each.id === id);
-    const answered = change !== undefined && change.end !== Number.POSITIVE_INFINITY;
-    return { host: data.readUInt32LE(4), answered };
+    return { host: data.readUInt32LE(4), answered: change?.end ?? Number.POSITIVE_INFINITY };
   }
 
   answered(change: HostChange): void {

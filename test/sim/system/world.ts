@@ -252,7 +252,7 @@ export class World {
   fallBackTo(sequence: number, taker: string): void {
     for (const { volume, data } of this.log.fallBackTo(sequence, taker)) {
       const owner = data && this.histories[volume]?.ownerOf(data);
-      if (owner?.answered) this.hosts.find(({ id }) => id === owner.host)?.mustLearnOfLoss();
+      if (owner) this.hosts.find(({ id }) => id === owner.host)?.mustLearnOfLoss(owner.answered);
     }
     const volumes = this.log.at(sequence, 'takeover');
     for (const [index, history] of this.histories.entries()) {
@@ -264,6 +264,7 @@ export class World {
     const gate = this.gates.find((each) => each.name === name);
     if (!gate || gate.isRunning) return;
     await gate.starting();
+    if (this.servers.has(name)) return; // it was being started already
     const { clock } = this.sites;
     const { exports } = gate.node;
     this.servers.set(name, new NbdServer({ clock, exports, limits: HOST_LIMITS }));
