@@ -16,6 +16,8 @@ import type { Site, World } from './world.ts';
 /** Syncs of files and folders in a round of a journal, and in the one that was under way. */
 const SYNCS_OF_TWO_ROUNDS = 12;
 const SYNC_PATIENCE_MS = 50;
+/** So long after a disk became slow, one that is not any more has ended what it did then. */
+const SLOW_SYNCS_END_MS = 1000;
 export interface Running {
   readonly site: Site;
   readonly node: StorageNode;
@@ -55,6 +57,7 @@ export class Judge {
     {
       readonly run: Run;
       readonly slow: number;
+      readonly slowSinceMs: number;
       readonly syncMs: number;
       readonly end: number;
       readonly sinceMs: number;
@@ -251,8 +254,12 @@ export class Judge {
     const { syncMs } = site.machine;
     const slow = site.disk.struck.get('slow') ?? 0;
     const known = this.unsynced.get(site);
-    if (known?.run !== run || known.slow !== slow || run.durable >= known.end) {
-      this.unsynced.set(site, { run, slow, syncMs, end: run.writtenEnd, sinceMs: nowMs });
+    const since = known?.slow === slow ? known.slowSinceMs : nowMs;
+    // What became slow a while ago may have syncs under way that still are.
+    const isFresh = slow > 0 && nowMs - since < SLOW_SYNCS_END_MS;
+    if (known?.run !== run || isFresh || run.durable >= known.end) {
+      const end = run.writtenEnd;
+      this.unsynced.set(site, { run, slow, slowSinceMs: since, syncMs, end, sinceMs: nowMs });
       return;
     }
     const waitMs = nowMs - known.sinceMs;
