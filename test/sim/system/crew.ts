@@ -4,6 +4,9 @@ import type { ChildProcess } from 'node:child_process';
 import type { RunOutcome } from './run.ts';
 import type { Task } from './worker.ts';
 
+/** A run takes seconds: one that has not ended by then goes round in circles. */
+const RUN_MS_MAX = 600_000;
+
 export class Crew {
   private readonly idle: ChildProcess[] = [];
   private readonly all: ChildProcess[] = [];
@@ -13,17 +16,20 @@ export class Crew {
     for (let count = 0; count < workers; count += 1) this.hire();
   }
 
-  /** Performs a task as soon as a worker is free; rejects when the worker dies of it. */
+  /** Performs a task as soon as a worker is free; rejects when the worker dies, or has to. */
   async perform(task: Task): Promise<RunOutcome> {
     const worker = await this.free();
     return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => worker.kill('SIGKILL'), RUN_MS_MAX);
       const died = (code: number | null, signal: string | null) => {
+        clearTimeout(timer);
         this.all.splice(this.all.indexOf(worker), 1);
         this.hire();
         reject(new Error(`the process of seed ${task.seed} ended with ${code ?? signal}`));
       };
       worker.once('exit', died);
       worker.once('message', (outcome: RunOutcome) => {
+        clearTimeout(timer);
         worker.off('exit', died);
         this.release(worker);
         resolve(outcome);
