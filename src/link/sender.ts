@@ -218,6 +218,7 @@ export class Sender {
       case 'begin-copy':
         this.early = undefined; // it spoke of what the copy replaces
         this.isProven = true;
+        if (!welcome.usable) this.noteUnusable();
         await this.beginCopy(welcome);
     }
     this.isProven = true;
@@ -372,6 +373,13 @@ export class Sender {
     else unseenCopies.set(set, base);
     await channel.send('copy-begin', [rebaseRecord(set, run, base)]);
     this.copy = new CopyRanges(set, { volume: 0, offset: 0, asOf: base.sequence });
+  }
+
+  /** Nothing that could be used is there, whatever was last heard (R10). */
+  private noteUnusable(): void {
+    const { set, run } = this.options;
+    const { durable } = set.secondary ?? {};
+    if (durable) set.noteSecondary({ durable, restored: { epoch: run.epoch, sequence: 0 } });
   }
 
   private continueCopy(place: CopyPlace, complete: boolean): void {
