@@ -160,11 +160,9 @@ function inEpoch(sender: SenderView, mine: ReceiverEpoch): ResumeDecision {
 }
 
 function rolledBack(what: string, { acknowledged }: SenderView): ResumeDecision {
-  return stop(
-    'E_SPLIT_BRAIN',
-    `it has ${what}, but acknowledged ${acknowledged}: it was rolled back, or is a copy`,
-    true,
-  );
+  const said = acknowledged < 0 ? 'said that it has more' : `acknowledged ${acknowledged}`;
+  const reason = `it has ${what}, but ${said}: it was rolled back, or is a copy`;
+  return stop('E_SPLIT_BRAIN', reason, true);
 }
 
 function stop(code: ErrorCode, reason: string, resync = false): ResumeDecision {

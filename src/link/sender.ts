@@ -245,6 +245,7 @@ export class Sender {
     this.lacksCarried = true;
     set.changed();
     await this.until(() => {
+      this.check(); // what is carried may be left to maps by now, and comes no more
       if (this.early) wait.hear(this.early);
       return wait.isOver;
     });

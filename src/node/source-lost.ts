@@ -7,6 +7,7 @@ import { MAP_BLOCK_BYTES } from '../base/limits.ts';
 import { comparePositions } from '../base/position.ts';
 import { counted } from '../base/words.ts';
 import { relayRun } from '../imageset/acceptance.ts';
+import type { SetFile } from '../format/set-file.ts';
 import type { ImageSet } from '../imageset/image-set.ts';
 import type { Migration } from '../migration/machine.ts';
 import type { Replication } from './replication.ts';
@@ -35,12 +36,17 @@ export async function giveUpSource(
     sourceLost: true,
     mode: toBitmap ? 'bitmap' : migration.mode,
   };
-  await set.identity.update((file) => ({
+  const change = (file: SetFile): SetFile => ({
     ...file,
     migration: next,
     pair: file.pair && { ...file.pair, state: toBitmap ? 'copying' : file.pair.state },
-  }));
-  if (relay && toBitmap) set.journal.discard(relay);
+  });
+  // A link that is kept begins anew: it may wait for what is given up, or be in its records.
+  await replication.quietly(async () => {
+    if (toBitmap) await replication.stop();
+    await set.identity.update(change);
+    if (relay && toBitmap) set.journal.discard(relay);
+  });
   set.changed();
   return next;
 }
@@ -54,7 +60,8 @@ async function hasAll(
   const letGo = replication.want();
   try {
     await set.until(() => {
-      if (replication.hasHeard) return true;
+      // One that is ahead of what came from the source waits for records that never come.
+      if (replication.hasHeard || replication.lacksCarried) return true;
       if (replication.failure) throw replication.failure;
       return false;
     });

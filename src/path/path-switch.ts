@@ -160,7 +160,9 @@ export class PathSwitch implements PathOwner {
     for (const [index, kept] of taken.entries()) {
       const most = newest - (taken.length - 1 - index);
       // What others write again behind these must not get a lower number than is thought of here.
-      this.retained.writtenAgain(kept, Math.min(kept.sequence, most));
+      const sequence = Math.min(kept.sequence, most);
+      this.retained.writtenAgain(kept, sequence);
+      kept.owner.newest = Math.max(kept.owner.newest, sequence);
     }
   }
 

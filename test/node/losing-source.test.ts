@@ -213,3 +213,31 @@ describe('B has all blocks, and A owes nothing', () => {
 function missing(): never {
   throw new Error('something is missing');
 }
+
+describe('switched, C has received more than the source knew', () => {
+  const modes = ['drain', 'handoff'] as const;
+  test.each(modes)('%s: resume --source-lost goes on by blocks, a kept link too', async (mode) => {
+    const loss = new Loss({ mode, copy: 'post' });
+    const { sites } = loss;
+    const b = await loss.begin();
+    const machine = sites.machine(C);
+    machine.hung = [];
+    const a = await sites.open(A);
+    const replicating = a.replicate(REPLICATE).catch(() => undefined);
+    await sites.clock.pass(200);
+    sites.cutLinks(C);
+    await sites.drive(replicating);
+    await sites.write(A, write(0, 300, 600, 4));
+    await sites.drive(b.migrate({ ...loss.request, detach: true }));
+    await sites.drive(readDevice(b.set.volumes[0] ?? missing(), 0, OWED_BYTES));
+    await sites.drive(b.set.drain());
+    await loss.lose();
+    const hung = machine.hung;
+    machine.hung = undefined;
+    for (const end of hung) end();
+    b.startServing();
+    await sites.clock.pass(500);
+    await sites.drive(b.resumeMigration({ maxRate: undefined, sourceLost: true }));
+    await expectWhole(loss);
+  });
+});

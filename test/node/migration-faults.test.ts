@@ -115,6 +115,32 @@ describe('[R9] the journal of the target falls back to maps while the source sti
   );
 });
 
+test('[R9] a kept link does not wait for what is carried when maps have taken over', async () => {
+  const { sites, a, b, c } = await ready({ journal: TINY_JOURNAL });
+  await sites.keepByMap(B);
+  const machine = sites.machine(C);
+  machine.hung = [];
+  await sites.write(A, write(0, 100, 600, 3));
+  const replicating = a.replicate(REPLICATE).catch(() => undefined);
+  await sites.clock.pass(200);
+  sites.cutLinks(C);
+  await sites.drive(replicating);
+  await sites.write(A, write(0, 300, 600, 4));
+  await sites.drive(b.migrate({ ...MIGRATE, mode: 'handoff', detach: true }));
+  sites.leaveAlone(A);
+  const { hung } = machine;
+  machine.hung = undefined;
+  for (const end of hung) end();
+  b.startServing();
+  await sites.clock.pass(500);
+  await sites.writeMuch(B);
+  sites.away.delete(A);
+  await sites.clock.pass(60_000);
+  expect(b.set.file.migration?.state).toBe('done');
+  expect(c.set.usable).toBe(true);
+  expect(await sites.differs(B)).toBeUndefined();
+});
+
 test('[R6] drain: replicate goes on with a copy by map behind a closed epoch', async () => {
   const { sites, b, c } = await ready({ journal: TINY_JOURNAL, syncMs: 1 });
   await sites.keepByMap(B);

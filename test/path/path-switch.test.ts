@@ -258,6 +258,28 @@ describe('[R2] answered writes', () => {
     expect(hosts.lostAbove(50)).toEqual([51, 52, 80]);
   });
 
+  test('that were taken again without an answer are told of when a takeover loses them', () => {
+    const { hosts, told, host, connect } = world();
+    const set = new HandDevice();
+    connect(set);
+    hosts.release();
+    host('one', write(0));
+    set.answer({ ok: true, sequence: 60 });
+    hosts.lose();
+    connect(set);
+    hosts.lostAbove(50);
+    hosts.noteReplayed(1, 51);
+    hosts.settle(51);
+    hosts.release();
+    hosts.lose();
+    connect(set);
+    hosts.noteHistoryEnd(50);
+    hosts.release();
+    host('flush', FLUSH);
+    set.answer();
+    expect(told).toEqual(['one: ok', 'flush: E_IO']);
+  });
+
   test('are kept only until a flush that began behind them is answered', () => {
     const { hosts, host, connect } = world();
     const set = new HandDevice();
