@@ -248,6 +248,32 @@ const FOUND: readonly Found[] = [
       { kind: 'hosts', work: false },
     ],
   },
+  {
+    what: '[R10] nothing is shown as restored at a secondary that a target begins to copy to',
+    shape: {
+      ...SHAPE,
+      seed: 1576,
+      journal: 'small',
+      depth: 3,
+      syncMs: 1,
+      linkBytesPerSecond: 15000,
+      patienceMs: 60000,
+    },
+    events: [
+      { kind: 'mend', looks: 2 },
+      { kind: 'pass', ms: 32 },
+      { kind: 'flaps', times: 4, downMs: 791, behindMs: 1 },
+      { kind: 'pass', ms: 35 },
+      { kind: 'pass', ms: 36 },
+      { kind: 'disk', fault: 'hangs', role: 'secondary', ms: 20000 },
+      { kind: 'pass', ms: 18000 },
+      { kind: 'operator', what: 'many marks' },
+      { kind: 'pass', ms: 335 },
+      { kind: 'migrate', mode: 'bitmap', copy: 'post', detach: false },
+      { kind: 'pass', ms: 775 },
+      { kind: 'flaps', times: 3, downMs: 1778, behindMs: 15 },
+    ],
+  },
 ];
 
 test.each(FOUND)('$what, seed $shape.seed', async (plan) => {
