@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { planOf } from './plan.ts';
 import { liveThrough } from './run.ts';
 
-const SEEDS = Array.from({ length: Number(process.env['SIM_SEEDS'] ?? 40) }, (_, at) => at + 1);
+const SEEDS = Array.from({ length: Number(process.env['SIM_SEEDS'] ?? 34) }, (_, at) => at + 1);
 
 describe('a whole system, broken in every way', () => {
   test.each(SEEDS)('[R1] to [R10] seed %d', async (seed) => {
